@@ -1,0 +1,73 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let package = Package(
+    name: "redisai-swift",
+    products: [
+        .library(name: "RedisAI", type: .dynamic, targets: ["RedisAI"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")
+    ],
+    targets: [
+        // The server's module API: our own declarations and shims, no logic.
+        .target(name: "CRedisModule"),
+        // The only Swift that touches the module API. Knows nothing of tensors.
+        .target(name: "RedisModuleKit", dependencies: ["CRedisModule"], swiftSettings: swiftSettings),
+
+        // The core, testable without a server.
+        .target(name: "Tensors", swiftSettings: swiftSettings),
+        .target(name: "CLinuxThreads"),
+        .target(
+            name: "Inference",
+            dependencies: ["Tensors", "CLinuxThreads", .product(name: "DequeModule", package: "swift-collections")],
+            swiftSettings: swiftSettings),
+
+        // One folder per engine.
+        .target(name: "CONNXRuntime", path: "Sources/Backends/ONNXRuntime/CONNXRuntime"),
+        .target(
+            name: "ONNXRuntimeBackend",
+            dependencies: ["Inference", "Tensors", "CONNXRuntime"],
+            path: "Sources/Backends/ONNXRuntime/ONNXRuntimeBackend",
+            swiftSettings: swiftSettings),
+
+        // The module's face: how values are stored, and what the commands do.
+        .target(
+            name: "Persistence", dependencies: ["RedisModuleKit", "Inference", "Tensors"],
+            swiftSettings: swiftSettings),
+        .target(
+            name: "Commands", dependencies: ["RedisModuleKit", "Persistence", "Inference", "Tensors"],
+            swiftSettings: swiftSettings),
+        .target(
+            name: "CModuleBinary",
+            cSettings: [.define("REDISAI_GIT_SHA", to: "\"\(Context.gitInformation?.currentCommit ?? "unknown")\"")]),
+        .target(
+            name: "RedisAI",
+            dependencies: [
+                "CModuleBinary", "Commands", "Persistence", "RedisModuleKit", "Inference", "Tensors", "ONNXRuntimeBackend",
+            ],
+            exclude: ["exported-symbols.map"],
+            swiftSettings: swiftSettings,
+            linkerSettings: [
+                // SwiftPM's --static-swift-stdlib is ignored for dynamic libraries.
+                .unsafeFlags([
+                    "-static-stdlib",
+                    "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/RedisAI/exported-symbols.map",
+                    "-Xlinker", "--gc-sections",
+                ])
+            ]),
+
+        .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: swiftSettings),
+        .testTarget(name: "InferenceTests", dependencies: ["Inference", "Tensors"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "ONNXRuntimeBackendTests", dependencies: ["ONNXRuntimeBackend"], swiftSettings: swiftSettings),
+    ],
+    cxxLanguageStandard: .cxx17
+)

@@ -1,0 +1,110 @@
+internal import Inference
+
+/// Looks through a serialised model before the engine sees it.
+///
+/// A model comes from a client, and ONNX lets an initializer say that its data stand in another file: the engine would
+/// read whatever file of the server the model names, or memory addresses. Such models are refused. Only the messages
+/// on the way to tensors are entered; field numbers are those of onnx.proto.
+enum ONNXModelInspection {
+    private static let externalData = InferenceError("Initializer tensors with external data is not allowed.")
+    private static let malformed = InferenceError("Failed to load model because protobuf parsing failed.")
+    /// Depth at which the engine's own parser gives up.
+    private static let depthLimit = 100
+
+    static func check(_ model: UnsafeRawBufferPointer) throws(InferenceError) {
+        try check(model, as: .model, depth: 0)
+    }
+
+    /// The message types on the way to tensors.
+    private enum Message {
+        case model, training, function, graph, node, attribute, sparseTensor, tensor
+
+        /// The type of the message in field `number`, if it is to be entered.
+        func child(_ number: Int) -> Message? {
+            switch (self, number) {
+            case (.model, 7), (.training, 1), (.training, 2), (.attribute, 6), (.attribute, 11): .graph
+            case (.model, 20): .training
+            case (.model, 25): .function
+            case (.function, 7), (.graph, 1): .node
+            case (.function, 11), (.node, 5): .attribute
+            case (.graph, 5), (.attribute, 5), (.attribute, 10), (.sparseTensor, 1), (.sparseTensor, 2): .tensor
+            case (.graph, 15), (.attribute, 22), (.attribute, 23): .sparseTensor
+            default: nil
+            }
+        }
+    }
+
+    private static func check(
+        _ bytes: UnsafeRawBufferPointer, as message: Message, depth: Int
+    ) throws(InferenceError) {
+        guard depth < depthLimit else { throw malformed }
+        var fields = WireReader(bytes)
+        while let field = try fields.next(orThrow: malformed) {
+            if message == .tensor, field.number == 13 || (field.number == 14 && field.value == 1) {
+                throw externalData
+            }
+            if let child = message.child(field.number), let content = field.content {
+                try check(content, as: child, depth: depth + 1)
+            }
+        }
+    }
+}
+
+/// Reads the fields of one protobuf message in order.
+private struct WireReader {
+    struct Field {
+        let number: Int
+        /// Of a varint field.
+        var value: UInt64?
+        /// Of a length-delimited field.
+        var content: UnsafeRawBufferPointer?
+    }
+
+    private let bytes: UnsafeRawBufferPointer
+    private var position = 0
+
+    init(_ bytes: UnsafeRawBufferPointer) {
+        self.bytes = bytes
+    }
+
+    /// The next field, nil at the end.
+    mutating func next(orThrow error: InferenceError) throws(InferenceError) -> Field? {
+        guard position < bytes.count else { return nil }
+        guard let tag = varint(), let number = Int(exactly: tag >> 3), number > 0 else { throw error }
+        var field = Field(number: number)
+        switch tag & 7 {
+        case 0:
+            guard let value = varint() else { throw error }
+            field.value = value
+        case 1: guard skip(8) else { throw error }
+        case 2:
+            guard let length = varint().flatMap({ Int(exactly: $0) }), length <= bytes.count - position else {
+                throw error
+            }
+            field.content = UnsafeRawBufferPointer(rebasing: bytes[position..<position + length])
+            position += length
+        case 5: guard skip(4) else { throw error }
+        // Groups have never been part of ONNX.
+        default: throw error
+        }
+        return field
+    }
+
+    private mutating func skip(_ count: Int) -> Bool {
+        guard count <= bytes.count - position else { return false }
+        position += count
+        return true
+    }
+
+    private mutating func varint() -> UInt64? {
+        var value: UInt64 = 0
+        for shift in stride(from: 0, to: 64, by: 7) {
+            guard position < bytes.count else { return nil }
+            let byte = bytes[position]
+            position += 1
+            value |= UInt64(byte & 0x7F) << UInt64(shift)
+            if byte & 0x80 == 0 { return value }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,26 @@
+#define _GNU_SOURCE
+#include "CLinuxThreads.h"
+
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+void linux_thread_set_name(const char *name) {
+    char cut[16] = {0};
+    strncpy(cut, name, sizeof cut - 1);
+    pthread_setname_np(pthread_self(), cut);
+}
+
+void linux_thread_lower_priority(int nice_increment) {
+    id_t thread = (id_t)syscall(SYS_gettid);
+    setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + nice_increment);
+}
+
+bool linux_thread_join(pthread_t thread, int seconds) {
+    struct timespec limit;
+    clock_gettime(CLOCK_REALTIME, &limit);
+    limit.tv_sec += seconds;
+    return pthread_timedjoin_np(thread, NULL, &limit) == 0;
+}

@@ -1,0 +1,94 @@
+internal import Inference
+internal import Persistence
+internal import RedisModuleKit
+
+/// The part of AI.MODELSTORE that describes a model: everything after the key.
+struct ModelClause {
+    private let registry: BackendRegistry
+
+    init(_ registry: BackendRegistry) {
+        self.registry = registry
+    }
+
+    /// Reads a model's definition, to the end of the arguments. The blob's bytes stay where they are.
+    func parse(_ arguments: inout Arguments, key: Argument) throws(CommandError) -> ModelDefinition {
+        guard let backend = arguments.next().flatMap({ registry.description(named: $0.excerpt) }) else {
+            throw .unsupportedBackend
+        }
+        guard let device = arguments.next().flatMap({ Device($0.excerpt) }) else { throw .invalidDevice }
+        let tag = arguments.consume("TAG") ? arguments.next()?.bytes ?? [] : []
+        let batching = try parseBatching(&arguments)
+        guard arguments.remaining > 0 else { throw .missingModelBlob }
+        let names = try parseNames(&arguments, backend)
+        guard arguments.consume("BLOB") else { throw .expectedBlob }
+        guard arguments.remaining > 0 else { throw .missingModelBlob }
+        return ModelDefinition(
+            key: key.bytes, backend: backend, device: device, tag: tag, batching: batching,
+            inputNames: names.inputs, outputNames: names.outputs,
+            blob: ModelBlob(arguments.takeAll().map { $0.hold() }))
+    }
+
+    private func parseBatching(_ arguments: inout Arguments) throws(CommandError) -> ModelDefinition.Batching {
+        var batching = ModelDefinition.Batching()
+        if arguments.consume("BATCHSIZE") {
+            batching.size = try parseNumber(&arguments, of: "BATCHSIZE")
+        }
+        if arguments.consume("MINBATCHSIZE") {
+            batching.minimumSize = try parseNumber(&arguments, of: "MINBATCHSIZE")
+            if batching.minimumSize > 0, batching.size == 0 { throw .minimumBatchWithoutBatch }
+        }
+        if arguments.consume("MINBATCHTIMEOUT") {
+            batching.minimumTimeout = try parseNumber(&arguments, of: "MINBATCHTIMEOUT")
+            if batching.minimumTimeout > 0, batching.minimumSize == 0 { throw .batchTimeoutWithoutMinimum }
+        }
+        return batching
+    }
+
+    private func parseNumber(_ arguments: inout Arguments, of option: String) throws(CommandError) -> Int {
+        guard let number = arguments.next()?.integerOrWholeNumber, number >= 0 else {
+            throw CommandError("ERR Invalid argument for \(option)")
+        }
+        return number
+    }
+
+    /// `INPUTS n name ... OUTPUTS n name ...`, which an engine either needs or refuses.
+    private func parseNames(
+        _ arguments: inout Arguments, _ backend: BackendDescription
+    ) throws(CommandError) -> (inputs: [String], outputs: [String]) {
+        guard backend.needsNames else {
+            if arguments.peek?.matches("INPUTS") == true { throw .inputsNotAllowed }
+            return ([], [])
+        }
+        guard arguments.consume("INPUTS") else { throw CommandError("ERR INPUTS not specified for \(backend.name)") }
+        let inputs = try parseNameList(&arguments, badCount: .invalidInputCount, tooFew: .tooFewInputNames)
+        guard arguments.consume("OUTPUTS") else { throw CommandError("ERR OUTPUTS not specified for \(backend.name)") }
+        let outputs = try parseNameList(&arguments, badCount: .invalidOutputCount, tooFew: .tooFewOutputNames)
+        return (inputs, outputs)
+    }
+
+    private func parseNameList(
+        _ arguments: inout Arguments, badCount: CommandError, tooFew: CommandError
+    ) throws(CommandError) -> [String] {
+        guard let count = arguments.next()?.integer, count > 0 else { throw badCount }
+        guard let names = arguments.take(count) else { throw tooFew }
+        return names.map(\.text)
+    }
+}
+
+// MARK: Texts
+
+extension CommandError {
+    static let unsupportedBackend = CommandError("ERR unsupported backend")
+    static let invalidDevice = CommandError("ERR Invalid DEVICE")
+    static let minimumBatchWithoutBatch = CommandError("ERR MINBATCHSIZE specified without BATCHSIZE")
+    static let batchTimeoutWithoutMinimum = CommandError("ERR MINBATCHTIMEOUT specified without MINBATCHSIZE")
+    static let missingModelBlob = CommandError("ERR Insufficient arguments, missing model BLOB")
+    static let inputsNotAllowed = CommandError("ERR INPUTS argument should not be specified for this backend")
+    static let expectedBlob = CommandError("ERR Invalid argument, expected BLOB")
+    static let invalidInputCount = CommandError("ERR Invalid argument for input_count")
+    static let invalidOutputCount = CommandError("ERR Invalid argument for output_count")
+    static let tooFewInputNames = CommandError(
+        "ERR number of model inputs does not match the number of given arguments")
+    static let tooFewOutputNames = CommandError(
+        "ERR number of model outputs does not match the number of given arguments")
+}

@@ -1,0 +1,59 @@
+internal import Inference
+internal import RedisModuleKit
+
+/// `AI.INFO key [RESETSTAT]` shows, or resets, what a model's runs have cost.
+enum RunInfo {
+    static let command = Command(
+        name: "ai.info", flags: "readonly", keys: .firstByName,
+        documentation: CommandDocumentation(
+            summary: "Returns or resets the run statistics of a model or script.", complexity: "O(1)", since: "1.0.0",
+            arguments: [
+                DocumentedArgument("key", .text),
+                .word("RESETSTAT", optional: true),
+            ]),
+        entry: { runCommand($0, $1, $2, RunInfo.run) })
+
+    private static func run(_ context: CommandContext, _ arguments: inout Arguments) throws(CommandError) -> Reply {
+        guard (2...3).contains(arguments.count), let key = arguments.next() else { throw .wrongArity(of: arguments) }
+        guard let entry = InferenceEngine.shared.directory.entry(for: key.bytes) else { throw .noRunInfo }
+        if arguments.consume("RESETSTAT") {
+            entry.statistics.reset()
+            return .ok
+        }
+        return .encoded(InfoReply(entry: entry))
+    }
+
+    private struct InfoReply: ReplyEncodable {
+        let entry: ModelDirectory.Entry
+
+        func encode(into reply: ReplyWriter) {
+            let definition = entry.definition
+            let statistics = entry.statistics.snapshot
+            reply.array(18)
+            reply.label("key")
+            reply.bulk(definition.key)
+            reply.label("type")
+            reply.label("MODEL")
+            reply.label("backend")
+            reply.bulk(definition.backend.name)
+            reply.label("device")
+            reply.bulk(definition.device.name)
+            reply.label("tag")
+            reply.bulk(definition.tag)
+            reply.label("duration")
+            reply.integer(statistics.duration)
+            reply.label("samples")
+            reply.integer(statistics.samples)
+            reply.label("calls")
+            reply.integer(statistics.calls)
+            reply.label("errors")
+            reply.integer(statistics.errors)
+        }
+    }
+}
+
+// MARK: Texts
+
+extension CommandError {
+    static let noRunInfo = CommandError("ERR cannot find run info for key")
+}

@@ -1,0 +1,67 @@
+internal import Inference
+internal import Persistence
+public import RedisModuleKit
+internal import Tensors
+
+/// The module: everything that is registered with the server, and what happens over its life.
+public enum Module {
+    public static let name = "ai"
+    /// major * 10000 + minor * 100 + patch, as MODULE LIST shows it.
+    public static let versionNumber: Int32 = 2_00_00
+    public static let version = "2.0.0"
+
+    private static let commands: [Command] = [
+        TensorSet.command, TensorGet.command,
+        ModelStore.command, ModelGet.command, ModelDelete.command, ModelExecute.command, ModelScan.command,
+        RunInfo.command, Config.command,
+    ]
+
+    /// Makes the module part of the server: configuration first, then threads, then what clients can see.
+    ///
+    /// - Parameter defaultBackendsPath: where engine libraries are looked for unless the load line says otherwise.
+    /// - Returns: false, with a line in the server's log, when the module cannot be loaded.
+    public static func load(
+        _ module: ModuleContext, _ arguments: LoadArguments, defaultBackendsPath: String, gitSHA: String
+    ) -> Bool {
+        let registry = InferenceEngine.shared.registry
+        guard module.register(Options.numeric) else { return refuse("the configuration options were refused") }
+        var line = Options.LoadLine()
+        if let pair = arguments.forEachPair({ Options.apply($0, $1, to: &line, registry) }) {
+            return refuse("ERR error processing argument: \(pair)")
+        }
+        guard start(line, defaultBackendsPath) else { return refuse("the worker threads could not be started") }
+        for (backend, path) in line.backends where !InferenceEngine.shared.loadBackend(backend, path: path) {
+            return refuse("ERR error processing argument: \(backend.name) \(path)")
+        }
+        return register(module, gitSHA) || refuse("the server refused a command or data type")
+    }
+
+    private static func start(_ line: Options.LoadLine, _ defaultBackendsPath: String) -> Bool {
+        TensorAllocator.shared = TensorAllocator(
+            allocate: ServerMemory.allocate, allocateZeroed: ServerMemory.allocateZeroed,
+            deallocate: ServerMemory.deallocate, usableSize: ServerMemory.usableSize)
+        tensorSizeLimit = Options.maxTensorSize.value
+        let path = line.backendsPath ?? defaultBackendsPath
+        let configuration = Options.engineConfiguration(
+            trustedBackendsPath: line.allowsForeignBackends ? nil : path)
+        return InferenceEngine.shared.start(configuration, backendsPath: path)
+    }
+
+    private static func register(_ module: ModuleContext, _ gitSHA: String) -> Bool {
+        guard TensorType.register(module), ModelType.register(module) else { return false }
+        for command in commands {
+            guard module.register(command) else { return false }
+        }
+        let hasInfo = module.onInfo { InfoSections(version: version, gitSHA: gitSHA).write(to: $0) }
+        let hasCron = module.onCron { InferenceEngine.shared.interruptOverdueRuns() }
+        let hasShutdown = module.onShutdown {
+            if !InferenceEngine.shared.stop() { ServerLog.warning("a model was still running at exit") }
+        }
+        return hasInfo && hasCron && hasShutdown
+    }
+
+    private static func refuse(_ reason: String) -> Bool {
+        ServerLog.warning(reason)
+        return false
+    }
+}

@@ -1,0 +1,92 @@
+internal import Glibc
+internal import Inference
+internal import Persistence
+internal import RedisModuleKit
+internal import Synchronization
+internal import Tensors
+
+/// What an operator can set. Numbers may stand on the load line (`NAME value`) or in the server's configuration file
+/// (`ai.name value`); words and paths on the load line only.
+enum Options {
+    // Sizes the module shares with RedisAI 1.x.
+    static let threadsPerQueue = NumericOption("THREADS_PER_QUEUE", default: 1, accepted: 1...1_024)
+    static let intraOpParallelism = NumericOption("INTRA_OP_PARALLELISM", default: 0, accepted: 1...1_024)
+    static let interOpParallelism = NumericOption("INTER_OP_PARALLELISM", default: 0, accepted: 1...1_024)
+    static let modelExecutionTimeout = NumericOption(
+        "MODEL_EXECUTION_TIMEOUT", default: 5_000, accepted: 1_000...Int(Int32.max))
+    /// Megabytes of 1,000,000 bytes.
+    static let backendMemoryLimit = NumericOption(
+        "BACKEND_MEMORY_LIMIT", default: 0, accepted: 1...Int(Int32.max))
+
+    // Limits that protect the server.
+    static let maxTensorSize = NumericOption(
+        "MAX_TENSOR_SIZE", default: 512 * 1024 * 1024, accepted: 1...(1 << 48))
+    static let maxQueuedRequests = NumericOption("MAX_QUEUED_REQUESTS", default: 16_384, accepted: 1...(1 << 24))
+    static let maxPendingLoads = NumericOption("MAX_PENDING_LOADS", default: 1_024, accepted: 1...(1 << 20))
+    static let maxDevices = NumericOption("MAX_DEVICES", default: 64, accepted: 1...1_024)
+    static let loaderThreads = NumericOption("LOADER_THREADS", default: 1, accepted: 1...64)
+
+    static let numeric: [NumericOption] = [
+        threadsPerQueue, intraOpParallelism, interOpParallelism, modelExecutionTimeout, backendMemoryLimit,
+        modelChunkSize, maxTensorSize, maxQueuedRequests, maxPendingLoads, maxDevices, loaderThreads,
+    ]
+
+    /// Whether map outputs of ONNX models are stored as tensors. Changed by AI.CONFIG ONNX_MAP_OUTPUTS.
+    static let convertsMaps = Atomic(false)
+
+    /// What the load line asks to be done once the engine runs.
+    struct LoadLine {
+        var backendsPath: String?
+        var allowsForeignBackends = false
+        /// Engines to load at once, with their library paths.
+        var backends: [(description: BackendDescription, path: String)] = []
+    }
+
+    /// Sets `convertsMaps` from a word; false for an unknown one.
+    static func setMapOutputs(_ word: Argument) -> Bool {
+        guard word.matches("TENSOR") || word.matches("SKIP") else { return false }
+        convertsMaps.store(word.matches("TENSOR"), ordering: .relaxed)
+        return true
+    }
+
+    /// Applies one pair of the load line; false when the name or the value is not acceptable.
+    static func apply(_ name: String, _ value: Argument, to line: inout LoadLine, _ registry: BackendRegistry) -> Bool {
+        if let option = numeric.first(where: { $0.name == name }) {
+            return value.integer.map(option.set) ?? false
+        }
+        if let backend = registry.description(named: name) {
+            line.backends.append((backend, value.text))
+            return true
+        }
+        switch name {
+        case "BACKENDSPATH":
+            line.backendsPath = value.text
+            return true
+        case "ONNX_MAP_OUTPUTS":
+            return setMapOutputs(value)
+        case "ALLOW_FOREIGN_BACKENDS":
+            line.allowsForeignBackends = value.matches("YES")
+            return value.matches("YES") || value.matches("NO")
+        default:
+            return false
+        }
+    }
+
+    /// The engine's configuration as the options say.
+    static func engineConfiguration(trustedBackendsPath: String?) -> InferenceEngine.Configuration {
+        var configuration = InferenceEngine.Configuration()
+        configuration.threadsPerQueue = threadsPerQueue.value
+        configuration.loaderThreads = loaderThreads.value
+        configuration.queueLimit = maxQueuedRequests.value
+        configuration.deviceLimit = maxDevices.value
+        configuration.loadLimit = maxPendingLoads.value
+        configuration.runTimeout = modelExecutionTimeout.value
+        configuration.engineSettings.intraOpParallelism = intraOpParallelism.value
+        configuration.engineSettings.interOpParallelism = interOpParallelism.value
+        configuration.engineSettings.memoryLimit = backendMemoryLimit.value * 1_000_000
+        configuration.engineSettings.convertsMaps = { convertsMaps.load(ordering: .relaxed) }
+        configuration.trustedBackendsPath = trustedBackendsPath
+        configuration.log = { ServerLog.warning($0) }
+        return configuration
+    }
+}

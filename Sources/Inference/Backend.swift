@@ -1,0 +1,73 @@
+public import Tensors
+
+/// An inference engine whose library has been loaded.
+public protocol Backend: AnyObject, Sendable {
+    /// The engine's own version, such as `1.31.1`.
+    var version: String { get }
+
+    /// The engine's fields in the server's INFO, in order. `workers` is the number of threads that run models.
+    func info(workers: Int) -> [(name: String, value: String)]
+
+    /// Builds a model: parses, optimises and gets it ready to run. Called on a loader thread.
+    func load(_ definition: ModelDefinition) throws(InferenceError) -> any LoadedModel
+}
+
+/// A model that is ready to run. Runs may go on in several threads at once.
+public protocol LoadedModel: AnyObject, Sendable {
+    var inputNames: [String] { get }
+    var outputNames: [String] { get }
+    /// Bytes that the engine holds for the model, as far as it can tell.
+    var memoryUsage: Int { get }
+
+    /// Runs the model once, in the calling thread.
+    ///
+    /// - Parameters:
+    ///   - inputs: as many tensors as there are input names, in their order.
+    ///   - watch: where the run announces itself while it can be interrupted.
+    /// - Returns: one tensor per output name; nil for an output that has no tensor form.
+    func run(_ inputs: [Tensor], watch: RunWatch) throws(InferenceError) -> [Tensor?]
+
+    /// Runs the model once on made-up inputs, so that the first client does not pay for what engines do lazily.
+    /// Failures do not matter.
+    func warmUp(watch: RunWatch)
+}
+
+/// An engine as the module knows it before its library is loaded.
+public struct BackendDescription: Sendable {
+    /// The name in commands, such as `ONNX`.
+    public let name: String
+    /// The number in data files.
+    public let id: Int
+    /// The library under the backends folder, such as `redisai_onnxruntime/redisai_onnxruntime.so`.
+    public let defaultPath: String
+    /// Whether clients must name the inputs and outputs of a model.
+    public let needsNames: Bool
+    /// Opens the library at a path. Called once per process; nil for an engine that this build does not know how to
+    /// drive.
+    public let open: (@Sendable (_ path: String, _ settings: EngineSettings) throws(InferenceError) -> any Backend)?
+
+    public init(
+        name: String, id: Int, defaultPath: String, needsNames: Bool,
+        open: (@Sendable (_ path: String, _ settings: EngineSettings) throws(InferenceError) -> any Backend)?
+    ) {
+        self.name = name
+        self.id = id
+        self.defaultPath = defaultPath
+        self.needsNames = needsNames
+        self.open = open
+    }
+}
+
+/// What an engine must respect.
+public struct EngineSettings: Sendable {
+    /// Threads within one operator; 0 leaves it to the engine.
+    public var intraOpParallelism = 0
+    /// Threads across operators; 0 leaves it to the engine.
+    public var interOpParallelism = 0
+    /// Bytes that an engine may allocate on the CPU; 0 for no limit.
+    public var memoryLimit = 0
+    /// Whether outputs that are maps, or sequences of maps, are turned into tensors. Asked at every run.
+    public var convertsMaps: @Sendable () -> Bool = { false }
+
+    public init() {}
+}

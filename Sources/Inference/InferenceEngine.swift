@@ -1,0 +1,254 @@
+internal import Glibc
+internal import Synchronization
+
+/// The owner of everything that runs models: engines, models, device queues and loader threads.
+public final class InferenceEngine: @unchecked Sendable {
+    /// What is fixed when the engine starts.
+    public struct Configuration: Sendable {
+        public var threadsPerQueue = 1
+        public var loaderThreads = 1
+        /// Requests that may wait in one device queue.
+        public var queueLimit = 16_384
+        /// Device queues that clients may create.
+        public var deviceLimit = 64
+        /// Models that clients may have waiting for a loader thread.
+        public var loadLimit = 1_024
+        /// Milliseconds after which a run is interrupted, by engines that can.
+        public var runTimeout = 5_000
+        public var engineSettings = EngineSettings()
+        /// The only folder from which clients may have engine libraries loaded; nil for any folder.
+        public var trustedBackendsPath: String?
+        /// Receives lines for the operator.
+        public var log: @Sendable (String) -> Void = { _ in }
+
+        public init() {}
+    }
+
+    public let registry: BackendRegistry
+    public let directory = ModelDirectory()
+    private let clock: MonotonicClock
+    private let loader: ModelLoader
+    private let queues = Mutex<[String: DeviceQueue]>([:])
+    /// Where relative library paths start.
+    private let backendsPath = Mutex("")
+
+    /// Written by `start` only.
+    public private(set) var configuration = Configuration()
+
+    public init(backends: [BackendDescription], clock: MonotonicClock = .system) {
+        registry = BackendRegistry(backends)
+        loader = ModelLoader(clock: clock)
+        self.clock = clock
+    }
+
+    /// Starts the loader threads and the CPU's queue. Called once, before anything else; false when the system has
+    /// no threads to give.
+    public func start(_ configuration: Configuration, backendsPath path: String) -> Bool {
+        self.configuration = configuration
+        backendsPath.withLock { $0 = path }
+        loader.start(threads: configuration.loaderThreads)
+        return (try? queue(for: "CPU")) != nil
+    }
+
+    /// The engine of the process. The server's callbacks cannot carry one along, so it is found here. Set once, before
+    /// the first callback.
+    nonisolated(unsafe) public static var shared = InferenceEngine(backends: [])
+
+    /// Ends all threads, runs included, within a few seconds. Returns whether all of them ended.
+    public func stop() -> Bool {
+        let queues = queues.withLock { Array($0.values) }
+        let results = queues.map { $0.stop(withinSeconds: 5) } + [loader.stop(withinSeconds: 5)]
+        return results.allSatisfy { $0 }
+    }
+
+    /// Interrupts runs that have lasted too long. To be called several times a second.
+    public func interruptOverdueRuns() {
+        let limit = configuration.runTimeout * 1_000_000
+        for queue in queues.withLock({ Array($0.values) }) { queue.interruptRuns(olderThan: limit) }
+        loader.interruptRuns(olderThan: limit)
+    }
+}
+
+// MARK: Engines
+
+extension InferenceEngine {
+    public var currentBackendsPath: String {
+        get { backendsPath.withLock { $0 } }
+        set { backendsPath.withLock { $0 = newValue } }
+    }
+
+    /// The file that a library path given by a client or an operator means.
+    public func resolveLibraryPath(_ path: String) -> String {
+        path.hasPrefix("/") ? path : currentBackendsPath + "/" + path
+    }
+
+    /// Loads an engine from the library that an operator named, in the calling thread. False when it cannot be, or is
+    /// loaded already.
+    public func loadBackend(_ description: BackendDescription, path: String) -> Bool {
+        registry.load(description, path: resolveLibraryPath(path), settings: configuration.engineSettings)
+    }
+
+    /// As ``loadBackend(_:path:)`` for a path that a client had its hand in: only from the trusted folder.
+    public func loadBackend(_ description: BackendDescription, untrustedPath path: String) -> Bool {
+        isTrusted(resolveLibraryPath(path)) && loadBackend(description, path: path)
+    }
+
+    /// Runs `body` in a loader thread.
+    public func inBackground(_ body: @escaping @Sendable () -> Void) {
+        loader.submit { _ in body() }
+    }
+
+    private func isTrusted(_ path: String) -> Bool {
+        guard let root = configuration.trustedBackendsPath else { return true }
+        guard let root = canonicalPath(root), let path = canonicalPath(path) else { return false }
+        return path.hasPrefix(root + "/")
+    }
+
+    /// The engine, loaded from its default place if it has not been. Takes long the first time: loader threads only.
+    private func backend(_ description: BackendDescription) throws(InferenceError) -> any Backend {
+        if let backend = registry.loadedBackend(description) { return backend }
+        if !loadBackend(description, untrustedPath: description.defaultPath),
+            registry.loadedBackend(description) == nil
+        {
+            let path = resolveLibraryPath(description.defaultPath)
+            configuration.log("the \(description.name) engine could not be loaded from \(path)")
+        }
+        guard let backend = registry.loadedBackend(description) else { throw .couldNotLoadBackend }
+        return backend
+    }
+}
+
+/// The path without links and dots; nil when there is no such file.
+private func canonicalPath(_ path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
+}
+
+// MARK: Models
+
+extension InferenceEngine {
+    /// Makes a model and has it loaded in the background. `completion` is told in a loader thread when it is ready or
+    /// broken. The model is not listed in the directory before it is added there.
+    public func makeModel(
+        _ definition: ModelDefinition, completion: @escaping @Sendable (Model) -> Void = { _ in }
+    ) -> Model {
+        let model = Model(definition) { [unowned self] in retire($0, $1) }
+        // The job must not keep a deleted model alive only to load it.
+        model.whenLoaded(completion)
+        loader.submit { [weak model, unowned self] watch in
+            guard let model else { return }
+            model.finishLoading(build(definition, watch))
+        }
+        return model
+    }
+
+    /// Refuses a further model from a client while too many wait to be loaded.
+    public func checkLoadLimit() throws(InferenceError) {
+        let limit = configuration.loadLimit
+        guard loader.depth < limit else { throw .tooManyLoads(limit: limit) }
+    }
+
+    private func build(
+        _ definition: ModelDefinition, _ watch: RunWatch
+    ) -> Result<(any LoadedModel, DeviceQueue), InferenceError> {
+        do throws(InferenceError) {
+            let loaded = try backend(definition.backend).load(definition)
+            loaded.warmUp(watch: watch)
+            return .success((loaded, try queue(for: definition.device.queueName)))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// The last reference to a model has gone: forget its name, and free the engine's part where nobody waits.
+    private func retire(_ model: Model, _ loaded: (any LoadedModel)?) {
+        directory.remove(model)
+        guard let loaded else { return }
+        let parting = Parting(loaded)
+        loader.submit { _ in parting.release() }
+    }
+
+    /// Carries the last reference to a loaded model into a loader thread.
+    private final class Parting: @unchecked Sendable {
+        private var loaded: (any LoadedModel)?
+
+        init(_ loaded: any LoadedModel) {
+            self.loaded = loaded
+        }
+
+        func release() {
+            loaded = nil
+        }
+    }
+}
+
+// MARK: Execution
+
+extension InferenceEngine {
+    /// Queues a request; its receiver is told when it has ended, and at once when it is refused. A request for a model
+    /// that is still loading is queued when the model is ready.
+    public func submit(_ request: InferenceRequest) {
+        let model = request.model
+        if let queue = model.queue { return enqueue(request, queue) }
+        let limit = configuration.queueLimit
+        guard model.waiterCount < limit else {
+            return request.end(.failed(.queueIsFull(model.definition.device.queueName, limit: limit)))
+        }
+        model.whenLoaded { [unowned self] model in
+            if let queue = model.queue {
+                enqueue(request, queue)
+            } else {
+                request.end(.failed(model.brokenError))
+            }
+        }
+    }
+
+    private func enqueue(_ request: InferenceRequest, _ queue: DeviceQueue) {
+        if !queue.submit(request) {
+            request.end(.failed(.queueIsFull(queue.name, limit: configuration.queueLimit)))
+        }
+    }
+
+    /// The queue of a device, made when it is first needed.
+    private func queue(for name: String) throws(InferenceError) -> DeviceQueue {
+        let queue = queues.withLock { queues -> DeviceQueue? in
+            if let queue = queues[name] { return queue }
+            guard queues.count < configuration.deviceLimit else { return nil }
+            let queue = DeviceQueue(
+                name: name, threads: configuration.threadsPerQueue, limit: configuration.queueLimit, clock: clock)
+            queues[name] = queue
+            return queue
+        }
+        guard let queue else { throw .couldNotCreateQueue }
+        return queue
+    }
+}
+
+// MARK: Observation
+
+extension InferenceEngine {
+    /// A device queue as INFO shows it.
+    public struct QueueStatus: Sendable {
+        public let name: String
+        /// Requests that wait for a worker.
+        public let depth: Int
+        /// Nanoseconds of processor time per worker; nil where unknown.
+        public let processorTimes: [Int?]
+    }
+
+    /// All queues, the CPU's first, then by name.
+    public var queueStatus: [QueueStatus] {
+        queues.withLock { Array($0.values) }
+            .sorted { ($0.name == "CPU" ? "" : $0.name) < ($1.name == "CPU" ? "" : $1.name) }
+            .map { QueueStatus(name: $0.name, depth: $0.depth, processorTimes: $0.processorTimes) }
+    }
+
+    /// Worker threads over all device queues.
+    public var workerCount: Int {
+        queues.withLock { $0.count } * configuration.threadsPerQueue
+    }
+
+    /// Jobs that wait for a loader thread.
+    public var pendingLoads: Int { loader.depth }
+}

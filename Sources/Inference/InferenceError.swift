@@ -1,0 +1,29 @@
+/// A failure while loading or running a model, with the text that the client gets.
+public struct InferenceError: Error, Equatable, Sendable {
+    public let message: String
+
+    public init(_ message: String) {
+        self.message = message
+    }
+
+    public static let couldNotLoadBackend = InferenceError("ERR Could not load backend")
+    public static let couldNotCreateQueue = InferenceError("ERR Could not initialize queue on requested device")
+    public static let wrongInputCount = InferenceError(
+        "Number of keys given as INPUTS here does not match model definition")
+    public static let wrongOutputCount = InferenceError(
+        "Number of keys given as OUTPUTS here does not match model definition")
+    public static let unexpectedOutputCount = InferenceError(
+        "ERR Model did not generate the expected number of outputs")
+
+    public static func modelIsBroken(_ reason: String) -> InferenceError {
+        InferenceError("ERR model is broken: \(reason)")
+    }
+
+    public static func queueIsFull(_ device: String, limit: Int) -> InferenceError {
+        InferenceError("ERR the queue of device \(device) is full (\(limit) requests)")
+    }
+
+    public static func tooManyLoads(limit: Int) -> InferenceError {
+        InferenceError("ERR too many models are waiting to be loaded (\(limit))")
+    }
+}

@@ -1,0 +1,40 @@
+internal import Synchronization
+
+/// The engines: which there are, and which have been loaded into the process. An engine is loaded once.
+public final class BackendRegistry: Sendable {
+    public let descriptions: [BackendDescription]
+    private let loaded = Mutex<[String: any Backend]>([:])
+    /// Held while a library is being opened, so that it is opened once; nobody on the main thread waits for it.
+    private let opening = Mutex<Void>(())
+
+    public init(_ descriptions: [BackendDescription]) {
+        self.descriptions = descriptions
+    }
+
+    /// The engine with this name, in any case.
+    public func description(named name: String) -> BackendDescription? {
+        let name = name.uppercased()
+        return descriptions.first { $0.name == name }
+    }
+
+    /// The engine with this number in data files.
+    public func description(withID id: Int) -> BackendDescription? {
+        descriptions.first { $0.id == id }
+    }
+
+    /// The engine, if it has been loaded.
+    public func loadedBackend(_ description: BackendDescription) -> (any Backend)? {
+        loaded.withLock { $0[description.name] }
+    }
+
+    /// Loads an engine from the library at `path`; false when that fails or the engine is loaded already.
+    func load(_ description: BackendDescription, path: String, settings: EngineSettings) -> Bool {
+        opening.withLock { _ in
+            guard loadedBackend(description) == nil, let open = description.open,
+                let backend = try? open(path, settings)
+            else { return false }
+            loaded.withLock { $0[description.name] = backend }
+            return true
+        }
+    }
+}

@@ -1,0 +1,39 @@
+/// Everything a client says about a model when storing it.
+public struct ModelDefinition: Sendable {
+    /// The key at the time of storing: AI.INFO goes by it.
+    public let key: [UInt8]
+    public let backend: BackendDescription
+    public let device: Device
+    public let tag: [UInt8]
+    public let batching: Batching
+    /// Named by the client for engines that need it; else what an earlier load found, until the model is loaded.
+    public let inputNames: [String]
+    public let outputNames: [String]
+    public let blob: ModelBlob
+
+    /// When requests are put together into one run.
+    public struct Batching: Sendable, Equatable {
+        /// Rows from which a batch is full; 0 for no batching.
+        public var size = 0
+        /// Rows that a batch waits for.
+        public var minimumSize = 0
+        /// Milliseconds that a batch waits for its minimum; 0 for ever.
+        public var minimumTimeout = 0
+
+        public init() {}
+    }
+
+    public init(
+        key: [UInt8], backend: BackendDescription, device: Device, tag: [UInt8], batching: Batching,
+        inputNames: [String], outputNames: [String], blob: ModelBlob
+    ) {
+        self.key = key
+        self.backend = backend
+        self.device = device
+        self.tag = tag
+        self.batching = batching
+        self.inputNames = inputNames
+        self.outputNames = outputNames
+        self.blob = blob
+    }
+}

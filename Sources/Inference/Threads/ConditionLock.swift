@@ -1,0 +1,44 @@
+internal import Glibc
+
+/// A lock with a condition to wait for: what `Synchronization` leaves out. Waiting threads sleep, they do not poll.
+final class ConditionLock: @unchecked Sendable {
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let condition: UnsafeMutablePointer<pthread_cond_t>
+
+    init() {
+        mutex = .allocate(capacity: 1)
+        condition = .allocate(capacity: 1)
+        mutex.initialize(to: pthread_mutex_t())
+        condition.initialize(to: pthread_cond_t())
+        pthread_mutex_init(mutex, nil)
+        pthread_cond_init(condition, nil)
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body()
+    }
+
+    /// Sleeps until signalled. The lock must be held; it is released while sleeping.
+    func wait() {
+        pthread_cond_wait(condition, mutex)
+    }
+
+    /// Wakes one sleeping thread.
+    func signal() {
+        pthread_cond_signal(condition)
+    }
+
+    /// Wakes all sleeping threads.
+    func broadcast() {
+        pthread_cond_broadcast(condition)
+    }
+}

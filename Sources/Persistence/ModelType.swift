@@ -1,0 +1,160 @@
+public import Inference
+public import RedisModuleKit
+
+/// How models are kept in data files.
+///
+/// Layout 4: engine number, device, tag, batch size, minimum batch size, minimum batch timeout, the names of inputs and
+/// of outputs, then the blob's length, its number of pieces and the pieces. Device and names carry a trailing NUL.
+public enum ModelType {
+    /// Models as values of keys.
+    public static let valueType = ValueType<Model>(name: "AI__MODEL")
+    static let encodingVersion: Int32 = 4
+    /// More names than any real model has: a bound for what a payload can make the server read.
+    private static let nameLimit = 100_000
+
+    /// Registers the type; false when the server refuses it.
+    public static func register(_ module: ModuleContext) -> Bool {
+        valueType.register(
+            module, encodingVersion: encodingVersion,
+            callbacks: ValueTypeCallbacks(
+                load: { file, version in
+                    DataFileReader(file).flatMap { ModelType.load($0, version) }.map(ValueTypeCallbacks.give)
+                },
+                save: { file, value in
+                    guard let file = DataFileWriter(file), let value else { return }
+                    ModelType.save(ValueTypeCallbacks.borrow(value), file)
+                },
+                rewrite: { file, key, value in
+                    guard let file = AppendOnlyFileWriter(file, key: key), let value else { return }
+                    ModelType.rewrite(ValueTypeCallbacks.borrow(value), file)
+                },
+                memoryUsage: { value in
+                    guard let value else { return 0 }
+                    return ModelType.memoryUsage(ValueTypeCallbacks.borrow(value))
+                },
+                digest: { digest, value in
+                    guard let digest = DigestWriter(digest), let value else { return }
+                    ModelType.digest(ValueTypeCallbacks.borrow(value), digest)
+                },
+                // Letting go of a model is cheap here: a loader thread frees what the engine holds.
+                freeEffort: { _, _ in 1 }))
+    }
+
+    private static func memoryUsage(_ model: Model) -> Int {
+        MemoryLayout<ModelDefinition>.size + model.definition.blob.byteCount + (model.loaded?.memoryUsage ?? 0)
+    }
+
+    // MARK: RDB
+
+    /// Reads a model and has it loaded in the background: a model that cannot be loaded does not keep the server from
+    /// starting.
+    private static func load(_ file: DataFileReader, _ version: Int32) -> Model? {
+        do {
+            guard version == encodingVersion else { throw DataFileError() }
+            let engine = InferenceEngine.shared
+            let model = engine.makeModel(try definition(file, engine.registry))
+            engine.directory.add(model)
+            return model
+        } catch {
+            file.logError("a model could not be read (layout \(version)): \(error)")
+            return nil
+        }
+    }
+
+    private static func definition(
+        _ file: DataFileReader, _ registry: BackendRegistry
+    ) throws(DataFileError) -> ModelDefinition {
+        guard let backend = registry.description(withID: try file.count()),
+            let device = Device(try file.string().text)
+        else { throw DataFileError() }
+        let tag = try file.string().withBytes { [UInt8]($0) }
+        var batching = ModelDefinition.Batching()
+        batching.size = try file.count()
+        batching.minimumSize = try file.count()
+        batching.minimumTimeout = try file.count()
+        let inputNames = try names(file)
+        let outputNames = try names(file)
+        return ModelDefinition(
+            key: file.keyName ?? [], backend: backend, device: device, tag: tag, batching: batching,
+            inputNames: inputNames, outputNames: outputNames, blob: try blob(file))
+    }
+
+    private static func names(_ file: DataFileReader) throws(DataFileError) -> [String] {
+        let count = try file.count()
+        guard count <= nameLimit else { throw DataFileError() }
+        var names: [String] = []
+        for _ in 0..<count { names.append(try file.string().text) }
+        return names
+    }
+
+    private static func blob(_ file: DataFileReader) throws(DataFileError) -> ModelBlob {
+        let byteCount = try file.count()
+        let pieceCount = try file.count()
+        var pieces: [any ByteSource] = []
+        for _ in 0..<pieceCount { pieces.append(try file.string()) }
+        let blob = ModelBlob(pieces)
+        guard blob.byteCount == byteCount else { throw DataFileError() }
+        return blob
+    }
+
+    private static func save(_ model: Model, _ file: DataFileWriter) {
+        let definition = model.definition
+        file.unsigned(definition.backend.id)
+        file.terminatedString(definition.device.name)
+        definition.tag.withUnsafeBytes { file.string($0) }
+        file.unsigned(definition.batching.size)
+        file.unsigned(definition.batching.minimumSize)
+        file.unsigned(definition.batching.minimumTimeout)
+        for names in [model.inputNames, model.outputNames] {
+            file.unsigned(names.count)
+            for name in names { file.terminatedString(name) }
+        }
+        file.unsigned(definition.blob.byteCount)
+        file.unsigned(definition.blob.pieceCount(of: modelChunkSize.value))
+        definition.blob.forEachPiece(of: modelChunkSize.value) { file.string($0) }
+    }
+
+    // MARK: Append-only file
+
+    private static func rewrite(_ model: Model, _ file: AppendOnlyFileWriter) {
+        let definition = model.definition
+        var line = CommandLine(capacity: 16)
+        line.append(file.keyArgument)
+        line.append(definition.backend.name)
+        line.append(definition.device.name)
+        line.append("TAG")
+        definition.tag.withUnsafeBytes { line.append($0) }
+        let batching = definition.batching
+        for (word, value) in [
+            ("BATCHSIZE", batching.size), ("MINBATCHSIZE", batching.minimumSize),
+            ("MINBATCHTIMEOUT", batching.minimumTimeout),
+        ] {
+            line.append(word)
+            line.append(String(value))
+        }
+        if definition.backend.needsNames {
+            for (word, names) in [("INPUTS", definition.inputNames), ("OUTPUTS", definition.outputNames)] {
+                line.append(word)
+                line.append(String(names.count))
+                for name in names { line.append(name) }
+            }
+        }
+        line.append("BLOB")
+        definition.blob.forEachPiece(of: modelChunkSize.value) { line.append($0) }
+        file.emit("AI.MODELSTORE", line)
+    }
+
+    // MARK: DEBUG DIGEST
+
+    private static func digest(_ model: Model, _ digest: DigestWriter) {
+        let definition = model.definition
+        digest.add(definition.backend.name)
+        digest.add(definition.device.name)
+        definition.tag.withUnsafeBytes { digest.add($0) }
+        digest.add(definition.batching.size)
+        digest.add(definition.batching.minimumSize)
+        digest.add(definition.batching.minimumTimeout)
+        definition.blob.withContiguousBytes { digest.add($0) }
+        digest.endSequence()
+    }
+}

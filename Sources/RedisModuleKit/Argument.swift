@@ -1,0 +1,152 @@
+public import CRedisModule
+
+/// One argument of a command: a server string that lives as long as the command runs.
+public struct Argument {
+    @usableFromInline let raw: OpaquePointer
+
+    @inlinable
+    init(raw: OpaquePointer) {
+        self.raw = raw
+    }
+
+    /// Calls `body` with the argument's bytes, in place.
+    @inlinable
+    public func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        var length = 0
+        let bytes = RedisModule_StringPtrLen(raw, &length)
+        return try body(UnsafeRawBufferPointer(start: bytes, count: length))
+    }
+
+    /// Length in bytes.
+    @inlinable
+    public var byteCount: Int { withBytes { $0.count } }
+
+    /// The bytes, copied.
+    public var bytes: [UInt8] { withBytes { [UInt8]($0) } }
+
+    /// The argument as text; bytes that are not UTF-8 are replaced.
+    public var text: String { withBytes { String(decoding: $0, as: UTF8.self) } }
+
+    /// The text for use inside an error message: a client's megabytes are not sent back to it.
+    public var excerpt: String {
+        withBytes { String(decoding: $0.prefix(Self.excerptLimit), as: UTF8.self) }
+    }
+    private static let excerptLimit = 512
+
+    /// Whether the argument is this keyword, given in upper case; the argument's case does not matter (ASCII).
+    @inlinable
+    public func matches(_ keyword: StaticString) -> Bool {
+        withBytes { bytes in
+            guard bytes.count == keyword.utf8CodeUnitCount else { return false }
+            for index in 0..<bytes.count {
+                let byte = bytes[index]
+                let upper = byte &- 0x61 < 26 ? byte & ~0x20 : byte
+                guard upper == keyword.utf8Start[index] else { return false }
+            }
+            return true
+        }
+    }
+
+    /// The integer that the argument spells in canonical decimal form (no blanks, no `+`, no leading zeros).
+    @inlinable
+    public var integer: Int? {
+        var value: Int64 = 0
+        return RedisModule_StringToLongLong(raw, &value) == RM_OK ? Int(value) : nil
+    }
+
+    /// The number that the argument spells, by the server's own rules for numbers.
+    @inlinable
+    public var double: Double? {
+        var value = 0.0
+        return RedisModule_StringToDouble(raw, &value) == RM_OK ? value : nil
+    }
+
+    /// Like ``integer``, but forms such as `3.0` are accepted too.
+    public var integerOrWholeNumber: Int? {
+        if let integer { return integer }
+        guard let double, let whole = Int(exactly: double) else { return nil }
+        return whole
+    }
+
+    /// Keeps the server's string beyond the command, without a copy. Main thread only.
+    public func hold() -> HeldString {
+        HeldString(holding: raw)
+    }
+}
+
+/// The arguments of a command, read from left to right. The command's name is argument 0.
+public struct Arguments {
+    @usableFromInline let base: UnsafeMutablePointer<OpaquePointer?>
+    /// The number of arguments, the command's name included.
+    public let count: Int
+    /// The index of the argument that `next()` will return.
+    public private(set) var position = 1
+
+    init(base: UnsafeMutablePointer<OpaquePointer?>, count: Int) {
+        self.base = base
+        self.count = count
+    }
+
+    /// How many arguments have not been read yet.
+    public var remaining: Int { Swift.max(0, count - position) }
+
+    /// The argument at `index`, or nil past the ends.
+    public subscript(index: Int) -> Argument? {
+        guard index >= 0, index < count, let raw = base[index] else { return nil }
+        return Argument(raw: raw)
+    }
+
+    /// The next argument without consuming it.
+    public var peek: Argument? { self[position] }
+
+    /// Consumes and returns the next argument, or nil at the end.
+    public mutating func next() -> Argument? {
+        guard let argument = peek else { return nil }
+        position += 1
+        return argument
+    }
+
+    /// Consumes the next argument if it is `keyword` (upper case), whatever the case it was sent in.
+    public mutating func consume(_ keyword: StaticString) -> Bool {
+        guard let argument = peek, argument.matches(keyword) else { return false }
+        position += 1
+        return true
+    }
+
+    /// Consumes the next `count` arguments; nil, and nothing consumed, when there are fewer.
+    public mutating func take(_ count: Int) -> ArgumentSlice? {
+        guard count >= 0, count <= remaining else { return nil }
+        defer { position += count }
+        return ArgumentSlice(base: base + position, count: count)
+    }
+
+    /// Consumes everything that is left.
+    public mutating func takeAll() -> ArgumentSlice {
+        defer { position = count }
+        return ArgumentSlice(base: base + position, count: remaining)
+    }
+}
+
+/// A run of arguments, in order.
+public struct ArgumentSlice: RandomAccessCollection {
+    @usableFromInline let base: UnsafeMutablePointer<OpaquePointer?>
+    public let count: Int
+
+    @usableFromInline
+    init(base: UnsafeMutablePointer<OpaquePointer?>, count: Int) {
+        self.base = base
+        self.count = count
+    }
+
+    @inlinable public var startIndex: Int { 0 }
+    @inlinable public var endIndex: Int { count }
+
+    @inlinable
+    public subscript(index: Int) -> Argument {
+        precondition(index >= 0 && index < count)
+        // The server never leaves a hole in argv.
+        return Argument(raw: base[index].unsafelyUnwrapped)
+    }
+}

@@ -1,0 +1,78 @@
+internal import CRedisModule
+
+/// A command that goes on while its client waits: started on the main thread, completed on any thread, answered on
+/// the main thread.
+///
+/// Subclasses carry what the operation needs. When the client leaves in the meantime, ``finish(_:)`` is not called.
+open class BlockedOperation: @unchecked Sendable {
+    private var client: BlockedClient?
+
+    public init() {}
+
+    /// Builds the answer. Main thread, at most once.
+    open func finish(_ context: CommandContext) throws(CommandError) -> Reply {
+        .null
+    }
+
+    /// Lets the main thread answer. Any thread; the operation must not be touched by its caller afterwards.
+    public final func complete() {
+        client.take()?.unblock(with: self)
+    }
+
+    /// Blocks the client of `context` until ``complete()``. The time until then is reported to SLOWLOG.
+    fileprivate func block(_ context: CommandContext) {
+        client = BlockedClient(context)
+    }
+}
+
+extension CommandContext {
+    /// Blocks the calling client: `operation` will answer it. Start the work after this call, not before.
+    public func block(on operation: BlockedOperation) -> Reply {
+        operation.block(self)
+        return .later
+    }
+}
+
+/// The server's handle of a blocked client. Consuming it is the only way to answer, so that an answer is given once.
+struct BlockedClient: ~Copyable, @unchecked Sendable {
+    private let raw: OpaquePointer?
+
+    init(_ context: CommandContext) {
+        raw = RedisModule_BlockClient(context.raw, Self.reply, nil, Self.release, 0)
+        _ = RedisModule_BlockedClientMeasureTimeStart(raw)
+    }
+
+    consuming func unblock(with operation: BlockedOperation) {
+        _ = RedisModule_BlockedClientMeasureTimeEnd(raw)
+        // Balanced by `release`, which the server calls even when the client has gone.
+        _ = RedisModule_UnblockClient(raw, Unmanaged.passRetained(operation).toOpaque())
+        discard self
+    }
+
+    deinit {
+        // An operation that was dropped: its client must not wait for ever.
+        _ = RedisModule_UnblockClient(raw, nil)
+    }
+
+    private static let reply: @convention(c) (OpaquePointer?, UnsafeMutablePointer<OpaquePointer?>?, Int32) -> Int32 = {
+        rawContext, _, _ in
+        guard let rawContext else { return RM_ERR }
+        let writer = ReplyWriter(context: rawContext)
+        guard let pointer = RedisModule_GetBlockedClientPrivateData(rawContext) else {
+            writer.error(CommandError("ERR Generic error"))
+            return RM_OK
+        }
+        let operation = Unmanaged<BlockedOperation>.fromOpaque(pointer).takeUnretainedValue()
+        do throws(CommandError) {
+            writer.write(try operation.finish(CommandContext(raw: rawContext)))
+        } catch {
+            writer.error(error)
+        }
+        return RM_OK
+    }
+
+    private static let release: @convention(c) (OpaquePointer?, UnsafeMutableRawPointer?) -> Void = { _, pointer in
+        guard let pointer else { return }
+        Unmanaged<BlockedOperation>.fromOpaque(pointer).release()
+    }
+}
