@@ -51,7 +51,8 @@ let package = Package(
         .target(
             name: "RedisAI",
             dependencies: [
-                "CModuleBinary", "Commands", "Persistence", "RedisModuleKit", "Inference", "Tensors", "ONNXRuntimeBackend",
+                "CModuleBinary", "Commands", "Persistence", "RedisModuleKit", "Inference", "Tensors",
+                "ONNXRuntimeBackend",
             ],
             exclude: ["exported-symbols.map"],
             swiftSettings: swiftSettings,
@@ -61,6 +62,8 @@ let package = Package(
                     "-static-stdlib",
                     "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/RedisAI/exported-symbols.map",
                     "-Xlinker", "--gc-sections",
+                    // Threads and thread-local data must never outlive the code: the library stays once it is loaded.
+                    "-Xlinker", "-z", "-Xlinker", "nodelete",
                 ])
             ]),
 

@@ -23,17 +23,28 @@ public enum Module {
     public static func load(
         _ module: ModuleContext, _ arguments: LoadArguments, defaultBackendsPath: String, gitSHA: String
     ) -> Bool {
-        let registry = InferenceEngine.shared.registry
-        guard module.register(Options.numeric) else { return refuse("the configuration options were refused") }
+        guard let refusal = start(module, arguments, defaultBackendsPath, gitSHA) else { return true }
+        ServerLog.warning(refusal)
+        // The server is about to close the library: no thread may be left in it.
+        _ = InferenceEngine.shared.stop()
+        return false
+    }
+
+    /// Returns why the module cannot be loaded, or nil.
+    private static func start(
+        _ module: ModuleContext, _ arguments: LoadArguments, _ defaultBackendsPath: String, _ gitSHA: String
+    ) -> String? {
+        let engine = InferenceEngine.shared
+        guard module.register(Options.numeric) else { return "the configuration options were refused" }
         var line = Options.LoadLine()
-        if let pair = arguments.forEachPair({ Options.apply($0, $1, to: &line, registry) }) {
-            return refuse("ERR error processing argument: \(pair)")
+        if let pair = arguments.forEachPair({ Options.apply($0, $1, to: &line, engine.registry) }) {
+            return "ERR error processing argument: \(pair)"
         }
-        guard start(line, defaultBackendsPath) else { return refuse("the worker threads could not be started") }
-        for (backend, path) in line.backends where !InferenceEngine.shared.loadBackend(backend, path: path) {
-            return refuse("ERR error processing argument: \(backend.name) \(path)")
+        guard start(line, defaultBackendsPath) else { return "the worker threads could not be started" }
+        for (backend, path) in line.backends where !engine.loadBackend(backend, path: path) {
+            return "ERR error processing argument: \(backend.name) \(path)"
         }
-        return register(module, gitSHA) || refuse("the server refused a command or data type")
+        return register(module, gitSHA) ? nil : "the server refused a command or data type"
     }
 
     private static func start(_ line: Options.LoadLine, _ defaultBackendsPath: String) -> Bool {
@@ -58,10 +69,5 @@ public enum Module {
             if !InferenceEngine.shared.stop() { ServerLog.warning("a model was still running at exit") }
         }
         return hasInfo && hasCron && hasShutdown
-    }
-
-    private static func refuse(_ reason: String) -> Bool {
-        ServerLog.warning(reason)
-        return false
     }
 }

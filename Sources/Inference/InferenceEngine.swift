@@ -27,7 +27,10 @@ public final class InferenceEngine: @unchecked Sendable {
     public let registry: BackendRegistry
     public let directory = ModelDirectory()
     private let clock: MonotonicClock
-    private let loader: ModelLoader
+    /// Builds models, at low priority: serving goes first.
+    private let loader: BackgroundThreads
+    /// Gives the memory of models back.
+    private let reclaimer: BackgroundThreads
     private let queues = Mutex<[String: DeviceQueue]>([:])
     /// Where relative library paths start.
     private let backendsPath = Mutex("")
@@ -37,17 +40,18 @@ public final class InferenceEngine: @unchecked Sendable {
 
     public init(backends: [BackendDescription], clock: MonotonicClock = .system) {
         registry = BackendRegistry(backends)
-        loader = ModelLoader(clock: clock)
+        loader = BackgroundThreads(name: "loader", priority: .low, clock: clock)
+        reclaimer = BackgroundThreads(name: "reclaim", priority: .normal, clock: clock)
         self.clock = clock
     }
 
-    /// Starts the loader threads and the CPU's queue. Called once, before anything else; false when the system has
+    /// Starts the background threads and the CPU's queue. Called once, before anything else; false when the system has
     /// no threads to give.
     public func start(_ configuration: Configuration, backendsPath path: String) -> Bool {
         self.configuration = configuration
         backendsPath.withLock { $0 = path }
-        loader.start(threads: configuration.loaderThreads)
-        return (try? queue(for: "CPU")) != nil
+        return loader.start(threads: configuration.loaderThreads) && reclaimer.start(threads: 1)
+            && (try? queue(for: "CPU")) != nil
     }
 
     /// The engine of the process. The server's callbacks cannot carry one along, so it is found here. Set once, before
@@ -57,7 +61,10 @@ public final class InferenceEngine: @unchecked Sendable {
     /// Ends all threads, runs included, within a few seconds. Returns whether all of them ended.
     public func stop() -> Bool {
         let queues = queues.withLock { Array($0.values) }
-        let results = queues.map { $0.stop(withinSeconds: 5) } + [loader.stop(withinSeconds: 5)]
+        let results =
+            queues.map { $0.stop(withinSeconds: 5) } + [
+                loader.stop(withinSeconds: 5), reclaimer.stop(withinSeconds: 5),
+            ]
         return results.allSatisfy { $0 }
     }
 
@@ -131,16 +138,21 @@ extension InferenceEngine {
     /// Makes a model and has it loaded in the background. `completion` is told in a loader thread when it is ready or
     /// broken. The model is not listed in the directory before it is added there.
     public func makeModel(
-        _ definition: ModelDefinition, completion: @escaping @Sendable (Model) -> Void = { _ in }
+        _ definition: ModelDefinition, completion: @escaping @Sendable () -> Void = {}
     ) -> Model {
         let model = Model(definition) { [unowned self] in retire($0, $1) }
         // The job must not keep a deleted model alive only to load it.
         model.whenLoaded(completion)
         loader.submit { [weak model, unowned self] watch in
-            guard let model else { return }
-            model.finishLoading(build(definition, watch))
+            for waiter in load(model, watch) { waiter() }
         }
         return model
+    }
+
+    /// Builds a model, unless it has been deleted. Returns who is to be told.
+    private func load(_ model: Model?, _ watch: RunWatch) -> [@Sendable () -> Void] {
+        guard let model else { return [] }
+        return model.finishLoading(build(model.definition, watch))
     }
 
     /// Refuses a further model from a client while too many wait to be loaded.
@@ -151,11 +163,11 @@ extension InferenceEngine {
 
     private func build(
         _ definition: ModelDefinition, _ watch: RunWatch
-    ) -> Result<(any LoadedModel, DeviceQueue), InferenceError> {
+    ) -> Result<ReadyModel, InferenceError> {
         do throws(InferenceError) {
             let loaded = try backend(definition.backend).load(definition)
             loaded.warmUp(watch: watch)
-            return .success((loaded, try queue(for: definition.device.queueName)))
+            return .success(ReadyModel(model: loaded, queue: try queue(for: definition.device.queueName)))
         } catch {
             return .failure(error)
         }
@@ -166,7 +178,12 @@ extension InferenceEngine {
         directory.remove(model)
         guard let loaded else { return }
         let parting = Parting(loaded)
-        loader.submit { _ in parting.release() }
+        reclaimer.submit { _ in parting.release() }
+    }
+
+    /// Calls `body` in another thread when the memory of all models that have gone so far has been given back.
+    public func whenReclaimed(_ body: @escaping @Sendable () -> Void) {
+        reclaimer.submit { _ in body() }
     }
 
     /// Carries the last reference to a loaded model into a loader thread.
@@ -189,14 +206,15 @@ extension InferenceEngine {
     /// Queues a request; its receiver is told when it has ended, and at once when it is refused. A request for a model
     /// that is still loading is queued when the model is ready.
     public func submit(_ request: InferenceRequest) {
-        let model = request.model
-        if let queue = model.queue { return enqueue(request, queue) }
+        guard let model = request.model else { return }
+        if let queue = model.ready?.queue { return enqueue(request, queue) }
         let limit = configuration.queueLimit
         guard model.waiterCount < limit else {
             return request.end(.failed(.queueIsFull(model.definition.device.queueName, limit: limit)))
         }
-        model.whenLoaded { [unowned self] model in
-            if let queue = model.queue {
+        model.whenLoaded { [unowned self] in
+            guard let model = request.model else { return }
+            if let queue = model.ready?.queue {
                 enqueue(request, queue)
             } else {
                 request.end(.failed(model.brokenError))

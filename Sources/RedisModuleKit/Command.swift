@@ -116,7 +116,8 @@ extension ModuleContext {
         let range = command.keys.shownRange
         guard
             RedisModule_CreateCommand(
-                raw, command.name, command.entry, command.flags + command.keys.flag, range.first, range.last, range.step)
+                raw, command.name, command.entry, command.flags + command.keys.flag, range.first, range.last, range.step
+            )
                 == RM_OK,
             let handle = RedisModule_GetCommand(raw, command.name)
         else { return false }

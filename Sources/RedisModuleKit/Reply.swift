@@ -25,10 +25,6 @@ public protocol ReplyEncodable {
 public struct ReplyWriter {
     @usableFromInline let context: OpaquePointer
 
-    init(context: OpaquePointer) {
-        self.context = context
-    }
-
     /// Opens an array of exactly `count` elements.
     @inlinable
     public func array(_ count: Int) {
@@ -48,7 +44,8 @@ public struct ReplyWriter {
     /// A bulk string.
     @inlinable
     public func bulk(_ bytes: UnsafeRawBufferPointer) {
-        _ = RedisModule_ReplyWithStringBuffer(context, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
+        _ = RedisModule_ReplyWithStringBuffer(
+            context, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
     }
 
     /// A bulk string of constant text: a label.
@@ -70,7 +67,8 @@ public struct ReplyWriter {
 
     func status(_ text: StaticString) {
         text.withUTF8Buffer { bytes in
-            _ = RedisModule_ReplyWithSimpleString(context, bytes.baseAddress.map { UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self) })
+            _ = RedisModule_ReplyWithSimpleString(
+                context, bytes.baseAddress.map { UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self) })
         }
     }
 

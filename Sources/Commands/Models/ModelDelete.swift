@@ -1,6 +1,10 @@
+internal import Inference
 internal import RedisModuleKit
 
 /// `AI.MODELDEL key` deletes a model.
+///
+/// The key goes at once. Where a client can wait it is answered when the engine has given the memory back, which
+/// happens in the background; runs in flight keep the model, and are not waited for.
 enum ModelDelete {
     static let command = Command(
         name: "ai.modeldel", flags: "write", keys: .first(.remove),
@@ -14,6 +18,17 @@ enum ModelDelete {
         _ = try context.model(at: key)
         context.openForWriting(key).delete()
         context.replicateVerbatim()
-        return .ok
+        guard context.allowsBlocking else { return .ok }
+        let operation = PendingReclaim()
+        let reply = context.block(on: operation)
+        InferenceEngine.shared.whenReclaimed { operation.complete() }
+        return reply
+    }
+
+    /// An AI.MODELDEL whose memory is being given back.
+    private final class PendingReclaim: BlockedOperation, @unchecked Sendable {
+        override func finish(_ context: CommandContext) throws(CommandError) -> Reply {
+            .ok
+        }
     }
 }

@@ -55,7 +55,7 @@ enum ModelExecute {
 
     /// An AI.MODELEXECUTE whose model is queued or running.
     private final class PendingExecution: BlockedOperation, InferenceRequest.Receiver, @unchecked Sendable {
-        private let outputs: [OwnedString]
+        private var outputs: [OwnedString]
         private var outcome = InferenceRequest.Outcome.pending
 
         init(outputs: [OwnedString]) {
@@ -68,6 +68,8 @@ enum ModelExecute {
         }
 
         override func finish(_ context: CommandContext) throws(CommandError) -> Reply {
+            // The worker may hold the operation a moment longer: the server's strings are to go here.
+            defer { outputs = [] }
             switch outcome {
             case .outputs(let tensors): try write(tensors, context)
             case .failed(let error): throw CommandError(error)

@@ -50,7 +50,7 @@ enum ModelStore {
         }
         let operation = PendingModelStore(key: OwnedString(holding: key))
         let reply = context.block(on: operation)
-        operation.model = engine.makeModel(definition) { _ in operation.complete() }
+        operation.model = engine.makeModel(definition) { operation.complete() }
         return reply
     }
 
@@ -70,7 +70,8 @@ enum ModelStore {
         }
 
         override func finish(_ context: CommandContext) throws(CommandError) -> Reply {
-            guard let model else { throw CommandError("ERR Generic error") }
+            // The loader thread may hold the operation a moment longer: not the model through it.
+            guard let model = model.take() else { throw CommandError("ERR Generic error") }
             if case .broken(let error) = model.phase { throw CommandError(error) }
             try context.checkWritable()
             let key = context.openForWriting(key)

@@ -68,20 +68,10 @@ struct InfoSections {
     }
 
     private func writeModels(to info: InfoWriter) {
-        var loading = 0
-        var ready = 0
-        var broken = 0
-        for entry in engine.directory.sorted {
-            switch entry.model?.phase {
-            case .loading: loading += 1
-            case .ready: ready += 1
-            case .broken: broken += 1
-            case nil: break
-            }
-        }
-        info.field("models_ready", ready)
-        info.field("models_loading", loading)
-        info.field("models_broken", broken)
+        let counts = engine.directory.phaseCounts
+        info.field("models_ready", counts.ready)
+        info.field("models_loading", counts.loading)
+        info.field("models_broken", counts.broken)
         info.field("pending_loads", engine.pendingLoads)
     }
 

@@ -89,14 +89,15 @@ final class DeviceQueue: @unchecked Sendable {
     }
 
     private func execute(_ request: InferenceRequest, _ watch: RunWatch) -> InferenceRequest.Outcome {
+        guard let model = request.model else { return .pending }
         let start = clock.now()
         do throws(InferenceError) {
-            let outputs = try request.model.run(request.inputs, outputCount: request.outputCount, watch: watch)
-            request.model.statistics.recordSuccess(
+            let outputs = try model.run(request.inputs, outputCount: request.outputCount, watch: watch)
+            model.statistics.recordSuccess(
                 microseconds: (clock.now() - start) / 1_000, samples: outputs.first??.batchSize ?? 0)
             return .outputs(outputs)
         } catch {
-            request.model.statistics.recordFailure()
+            model.statistics.recordFailure()
             return .failed(error)
         }
     }

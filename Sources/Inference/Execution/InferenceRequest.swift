@@ -19,8 +19,9 @@ public final class InferenceRequest: @unchecked Sendable {
         func requestDidEnd(_ request: InferenceRequest)
     }
 
-    public let model: Model
-    public let inputs: [Tensor]
+    /// Nil once the request has ended: whoever is told then finds model and inputs released.
+    public private(set) var model: Model?
+    public private(set) var inputs: [Tensor]
     /// The number of outputs that the caller has names for.
     public let outputCount: Int
     /// Milliseconds that the request may wait for a worker; nil for ever.
@@ -50,6 +51,8 @@ public final class InferenceRequest: @unchecked Sendable {
 
     func end(_ outcome: Outcome) {
         self.outcome = outcome
+        model = nil
+        inputs = []
         receiver.requestDidEnd(self)
     }
 }

@@ -4,7 +4,8 @@ internal import Tensors
 /// A stored model: what the client gave, and the engine's form of it once that is ready.
 ///
 /// A model is *loading* until its engine has built it, then *ready* or, with the reason, *broken*. Requests that come
-/// while it loads wait for it.
+/// while it loads wait for it. What it has become is read without a lock: on every request, and in the forked process
+/// that saves the data file, where a lock could be held by a thread that does not exist there.
 public final class Model: Sendable {
     public enum Phase: Sendable {
         case loading
@@ -15,14 +16,17 @@ public final class Model: Sendable {
     public let definition: ModelDefinition
     public let statistics = RunStatistics()
 
-    private struct State {
-        var phase: Phase = .loading
-        /// Where requests go once the model is ready.
-        var queue: DeviceQueue?
-        /// Told once when the model has stopped loading.
-        var waiters: [@Sendable (Model) -> Void] = []
+    /// What loading has led to, written once.
+    private final class Outcome: Sendable {
+        let result: Result<ReadyModel, InferenceError>
+
+        init(_ result: Result<ReadyModel, InferenceError>) {
+            self.result = result
+        }
     }
-    private let state = Mutex(State())
+    private let outcome = AtomicLazyReference<Outcome>()
+    /// Told once when the model has stopped loading; nil from then on.
+    private let waiters = Mutex<[@Sendable () -> Void]?>([])
     private let retire: @Sendable (Model, (any LoadedModel)?) -> Void
 
     /// - Parameter retire: told when the last reference goes: with the engine's form, which is not to be freed in
@@ -36,52 +40,59 @@ public final class Model: Sendable {
         retire(self, loaded)
     }
 
-    public var phase: Phase { state.withLock { $0.phase } }
+    public var phase: Phase {
+        switch outcome.load()?.result {
+        case nil: .loading
+        case .success(let ready): .ready(ready.model)
+        case .failure(let error): .broken(error)
+        }
+    }
+
+    /// The engine's form with the queue of its device; nil while the model is loading or when it is broken.
+    var ready: ReadyModel? { try? outcome.load()?.result.get() }
 
     /// The engine's form; nil while the model is loading or when it is broken.
-    public var loaded: (any LoadedModel)? {
-        if case .ready(let loaded) = phase { loaded } else { nil }
-    }
+    public var loaded: (any LoadedModel)? { ready?.model }
 
     public var inputNames: [String] { loaded?.inputNames ?? definition.inputNames }
     public var outputNames: [String] { loaded?.outputNames ?? definition.outputNames }
+}
 
-    /// The queue of the model's device; nil while the model is loading or when it is broken.
-    var queue: DeviceQueue? { state.withLock { $0.queue } }
+/// A model that its engine has built, and the queue in which its requests wait.
+struct ReadyModel: Sendable {
+    let model: any LoadedModel
+    let queue: DeviceQueue
+}
 
-    /// Ends the loading phase.
-    func finishLoading(_ result: Result<(any LoadedModel, DeviceQueue), InferenceError>) {
-        let waiters = state.withLock { state in
-            switch result {
-            case .success((let loaded, let queue)):
-                state.phase = .ready(loaded)
-                state.queue = queue
-            case .failure(let error): state.phase = .broken(error)
-            }
-            return exchange(&state.waiters, with: [])
-        }
-        for waiter in waiters { waiter(self) }
+// MARK: Loading
+
+extension Model {
+    /// Ends the loading phase. Returns who is to be told: by a caller that no longer holds the model, so that it goes
+    /// when those who were told let go of it.
+    func finishLoading(_ result: Result<ReadyModel, InferenceError>) -> [@Sendable () -> Void] {
+        _ = outcome.storeIfNil(Outcome(result))
+        return waiters.withLock { $0.take() ?? [] }
     }
 
     /// Calls `body` when the model has stopped loading: at once in the calling thread if it has, else later in
     /// another thread.
-    func whenLoaded(_ body: @escaping @Sendable (Model) -> Void) {
-        let isWaiting = state.withLock { state in
-            guard case .loading = state.phase else { return false }
-            state.waiters.append(body)
-            return true
-        }
-        if !isWaiting { body(self) }
+    func whenLoaded(_ body: @escaping @Sendable () -> Void) {
+        let isWaiting = waiters.withLock { $0?.append(body) != nil }
+        if !isWaiting { body() }
     }
 
     /// Requests that wait for the model to be loaded.
-    var waiterCount: Int { state.withLock { $0.waiters.count } }
+    var waiterCount: Int { waiters.withLock { $0?.count ?? 0 } }
 
     /// Why the model does not run.
     var brokenError: InferenceError {
         if case .broken(let error) = phase { .modelIsBroken(error.message) } else { .modelIsBroken("it is not loaded") }
     }
+}
 
+// MARK: Running
+
+extension Model {
     /// Runs the model. The counts are checked here because they were not known when a request for a loading model
     /// was accepted.
     func run(_ inputs: [Tensor], outputCount: Int, watch: RunWatch) throws(InferenceError) -> [Tensor?] {
@@ -92,11 +103,4 @@ public final class Model: Sendable {
         guard outputs.count == outputCount else { throw .unexpectedOutputCount }
         return outputs
     }
-}
-
-/// Puts `replacement` in the place of a value and returns the old one.
-func exchange<Value>(_ place: inout Value, with replacement: Value) -> Value {
-    let old = place
-    place = replacement
-    return old
 }

@@ -10,7 +10,7 @@ public final class ModelDirectory: Sendable {
         public let definition: ModelDefinition
         public let statistics: RunStatistics
         /// The model, unless its last reference has just gone.
-        public weak var model: Model?
+        fileprivate weak var model: Model?
         fileprivate let identity: ObjectIdentifier
     }
 
@@ -18,6 +18,26 @@ public final class ModelDirectory: Sendable {
 
     public func entry(for key: [UInt8]) -> Entry? {
         entries.withLock { $0[key] }
+    }
+
+    /// How many models are in which phase.
+    public struct PhaseCounts: Sendable, Equatable {
+        public internal(set) var loading = 0
+        public internal(set) var ready = 0
+        public internal(set) var broken = 0
+    }
+
+    public var phaseCounts: PhaseCounts {
+        var counts = PhaseCounts()
+        for entry in entries.withLock({ Array($0.values) }) {
+            switch entry.model?.phase {
+            case .loading: counts.loading += 1
+            case .ready: counts.ready += 1
+            case .broken: counts.broken += 1
+            case nil: break
+            }
+        }
+        return counts
     }
 
     /// All entries in ascending order of their keys.

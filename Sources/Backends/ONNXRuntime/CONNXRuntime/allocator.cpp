@@ -39,9 +39,7 @@ void count_access(ConnxAllocator *self) {
 
 // Adds to the bytes in use, unless that would exceed the limit.
 void charge(ConnxAllocator *self, size_t bytes) {
-    size_t before = self->bytes.fetch_add(bytes, std::memory_order_relaxed);
-    if (self->limit != 0 && before + bytes > self->limit) {
-        self->bytes.fetch_sub(bytes, std::memory_order_relaxed);
+    if (!connx_allocator_charge(self, static_cast<int64_t>(bytes))) {
         throw std::runtime_error("Onnxruntime memory limit exceeded, memory allocation failed.");
     }
 }
@@ -49,7 +47,7 @@ void charge(ConnxAllocator *self, size_t bytes) {
 void *allocate(OrtAllocator *interface, size_t size) {
     ConnxAllocator *self = self_of(interface);
     size_t padded = size + alignment + sizeof(Header);
-    if (padded < size) throw std::bad_alloc();
+    if (padded < size || padded > INT64_MAX) throw std::bad_alloc();
     // Asked before the memory is touched: what the limit forbids is not even reserved.
     charge(self, padded);
     void *base = self->allocate(padded);
@@ -108,7 +106,19 @@ size_t connx_allocator_accesses(const ConnxAllocator *allocator) {
 }
 
 void connx_allocator_add_accesses(ConnxAllocator *allocator, size_t count) {
-    allocator->accesses.fetch_add(count, std::memory_order_relaxed);
+    if (thread_counts) allocator->accesses.fetch_add(count, std::memory_order_relaxed);
+}
+
+int connx_allocator_charge(ConnxAllocator *allocator, int64_t bytes) {
+    if (bytes < 0) {
+        allocator->bytes.fetch_sub(static_cast<size_t>(-bytes), std::memory_order_relaxed);
+        return 1;
+    }
+    size_t added = static_cast<size_t>(bytes);
+    size_t before = allocator->bytes.fetch_add(added, std::memory_order_relaxed);
+    if (allocator->limit == 0 || before + added <= allocator->limit) return 1;
+    allocator->bytes.fetch_sub(added, std::memory_order_relaxed);
+    return 0;
 }
 
 int64_t connx_allocator_thread_bytes(void) { return thread_bytes; }

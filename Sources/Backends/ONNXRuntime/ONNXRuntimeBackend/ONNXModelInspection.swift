@@ -11,7 +11,13 @@ enum ONNXModelInspection {
     /// Depth at which the engine's own parser gives up.
     private static let depthLimit = 100
 
-    static func check(_ model: UnsafeRawBufferPointer) throws(InferenceError) {
+    /// Initializers up to this size are copied by the engine through its allocator, larger ones past it.
+    private static let uncountedFrom = 128
+
+    /// Throws for a model that is refused.
+    ///
+    /// - Returns: the bytes of initializers that the engine will hold without its allocator knowing.
+    static func check(_ model: UnsafeRawBufferPointer) throws(InferenceError) -> Int {
         try check(model, as: .model, depth: 0)
     }
 
@@ -36,17 +42,20 @@ enum ONNXModelInspection {
 
     private static func check(
         _ bytes: UnsafeRawBufferPointer, as message: Message, depth: Int
-    ) throws(InferenceError) {
+    ) throws(InferenceError) -> Int {
         guard depth < depthLimit else { throw malformed }
+        var uncounted = 0
         var fields = WireReader(bytes)
         while let field = try fields.next(orThrow: malformed) {
             if message == .tensor, field.number == 13 || (field.number == 14 && field.value == 1) {
                 throw externalData
             }
             if let child = message.child(field.number), let content = field.content {
-                try check(content, as: child, depth: depth + 1)
+                uncounted += try check(content, as: child, depth: depth + 1)
             }
         }
+        // The payload of a tensor message is all of it but a few bytes.
+        return message == .tensor && bytes.count >= uncountedFrom ? bytes.count : uncounted
     }
 }
 

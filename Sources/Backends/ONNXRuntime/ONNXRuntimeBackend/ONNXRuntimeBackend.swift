@@ -33,8 +33,8 @@ public final class ONNXRuntimeBackend: Backend {
             throw InferenceError("ERR GPU requested but ONNX couldn't find CUDA")
         }
         return try definition.blob.withContiguousBytes { bytes throws(InferenceError) in
-            try ONNXModelInspection.check(bytes)
-            return try ONNXSession(library: library, settings: settings, model: bytes)
+            let uncounted = try ONNXModelInspection.check(bytes)
+            return try ONNXSession(library: library, settings: settings, model: bytes, uncountedBytes: uncounted)
         }
     }
 }

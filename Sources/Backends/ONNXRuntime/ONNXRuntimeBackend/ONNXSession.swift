@@ -15,10 +15,16 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
     private let inputs: ONNXNames
     private let outputs: ONNXNames
     private let runOptions = ONNXRunOptionsPool()
+    private let weights: ONNXWeightsCharge
 
     /// Parses and optimises a model. External data must have been ruled out.
-    init(library: ONNXRuntimeLibrary, settings: EngineSettings, model: UnsafeRawBufferPointer) throws(InferenceError) {
+    ///
+    /// - Parameter uncountedBytes: what the engine will hold of `model` without asking its allocator.
+    init(
+        library: ONNXRuntimeLibrary, settings: EngineSettings, model: UnsafeRawBufferPointer, uncountedBytes: Int
+    ) throws(InferenceError) {
         let api = library.api
+        weights = try ONNXWeightsCharge(library, bytes: uncountedBytes)
         let before = connx_allocator_thread_bytes()
         let options = try Self.makeOptions(api, settings)
         defer { Ort_ReleaseSessionOptions(api, options) }
@@ -41,7 +47,10 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
         self.library = library
         self.session = session
         convertsMaps = settings.convertsMaps
-        memoryUsage = max(0, Int(connx_allocator_thread_bytes() - before))
+        let counted = max(0, Int(connx_allocator_thread_bytes() - before))
+        // Weights that the engine has repacked through its allocator are not kept a second time.
+        weights.reduce(to: max(0, uncountedBytes - counted))
+        memoryUsage = max(counted, uncountedBytes)
     }
 
     deinit {
@@ -97,6 +106,30 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
         defer { connx_allocator_set_counting(1) }
         guard let tensors = try? ONNXWarmUp.inputs(library, session, count: inputs.count) else { return }
         _ = try? run(tensors, watch: watch)
+    }
+}
+
+/// Weights that the engine holds past its allocator, counted for as long as the session lives.
+private final class ONNXWeightsCharge: @unchecked Sendable {
+    private let allocator: OpaquePointer
+    private var bytes: Int
+
+    init(_ library: ONNXRuntimeLibrary, bytes: Int) throws(InferenceError) {
+        guard connx_allocator_charge(library.allocator, Int64(bytes)) != 0 else {
+            throw InferenceError(
+                "Exception during initialization: Onnxruntime memory limit exceeded, memory allocation failed.")
+        }
+        allocator = library.allocator
+        self.bytes = bytes
+    }
+
+    deinit {
+        reduce(to: 0)
+    }
+
+    func reduce(to remaining: Int) {
+        _ = connx_allocator_charge(allocator, Int64(remaining - bytes))
+        bytes = remaining
     }
 }
 

