@@ -138,11 +138,11 @@ extension InferenceEngine {
     /// Makes a model and has it loaded in the background. `completion` is told in a loader thread when it is ready or
     /// broken. The model is not listed in the directory before it is added there.
     public func makeModel(
-        _ definition: ModelDefinition, completion: @escaping @Sendable () -> Void = {}
+        _ definition: ModelDefinition, completion: (@Sendable () -> Void)? = nil
     ) -> Model {
         let model = Model(definition) { [unowned self] in retire($0, $1) }
         // The job must not keep a deleted model alive only to load it.
-        model.whenLoaded(completion)
+        if let completion { model.whenLoaded(completion) }
         loader.submit { [weak model, unowned self] watch in
             for waiter in load(model, watch) { waiter() }
         }
@@ -163,20 +163,20 @@ extension InferenceEngine {
 
     private func build(
         _ definition: ModelDefinition, _ watch: RunWatch
-    ) -> Result<ReadyModel, InferenceError> {
+    ) -> Result<(any LoadedModel, DeviceQueue), InferenceError> {
         do throws(InferenceError) {
             let loaded = try backend(definition.backend).load(definition)
             loaded.warmUp(watch: watch)
-            return .success(ReadyModel(model: loaded, queue: try queue(for: definition.device.queueName)))
+            return .success((loaded, try queue(for: definition.device.queueName)))
         } catch {
             return .failure(error)
         }
     }
 
     /// The last reference to a model has gone: forget its name, and free the engine's part where nobody waits.
-    private func retire(_ model: Model, _ loaded: (any LoadedModel)?) {
+    private func retire(_ model: Model, _ loaded: consuming (any LoadedModel)?) {
         directory.remove(model)
-        guard let loaded else { return }
+        guard loaded != nil else { return }
         let parting = Parting(loaded)
         reclaimer.submit { _ in parting.release() }
     }
@@ -190,7 +190,7 @@ extension InferenceEngine {
     private final class Parting: @unchecked Sendable {
         private var loaded: (any LoadedModel)?
 
-        init(_ loaded: any LoadedModel) {
+        init(_ loaded: consuming (any LoadedModel)?) {
             self.loaded = loaded
         }
 

@@ -41,6 +41,7 @@ public final class Tensor: Sendable {
         _ dataType: DataType, _ shape: Shape, blob: UnsafeRawBufferPointer
     ) throws(TensorError) {
         let (count, byteCount) = try Self.size(dataType, shape)
+        guard blob.count <= sizeLimit else { throw .sizeExceedsLimit }
         if dataType == .string {
             guard Self.isStringBlob(blob, elements: count) else { throw .stringCountMismatch }
         } else {
@@ -136,7 +137,7 @@ extension Tensor {
     /// Whether `blob` is `elements` strings, each ending in the only NUL it has.
     private static func isStringBlob(_ blob: UnsafeRawBufferPointer, elements: Int) -> Bool {
         if elements == 0 { return blob.isEmpty }
-        guard blob.count <= sizeLimit, blob.last == 0 else { return false }
+        guard blob.last == 0 else { return false }
         var count = 0
         for byte in blob where byte == 0 { count += 1 }
         return count == elements

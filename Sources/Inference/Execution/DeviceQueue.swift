@@ -67,7 +67,7 @@ final class DeviceQueue: @unchecked Sendable {
             isStopping = true
             lock.broadcast()
         }
-        interruptRuns(olderThan: -1)
+        for worker in workers { worker.watch.close() }
         return workers.allSatisfy { $0.thread.join(withinSeconds: seconds) }
     }
 

@@ -15,7 +15,11 @@ public final class RunWatch: Sendable {
     }
 
     private let clock: MonotonicClock
-    private let current = Mutex<Run?>(nil)
+    private struct State {
+        var run: Run?
+        var isClosed = false
+    }
+    private let state = Mutex(State())
 
     init(clock: MonotonicClock) {
         self.clock = clock
@@ -26,17 +30,28 @@ public final class RunWatch: Sendable {
         _ target: some Interruptible, _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
         let run = Run(target: target, start: clock.now())
-        current.withLock { $0 = run }
-        defer { current.withLock { $0 = nil } }
+        state.withLock { state in
+            state.run = run
+            if state.isClosed { target.interrupt() }
+        }
+        defer { state.withLock { $0.run = nil } }
         return try body()
     }
 
     /// Interrupts the run, once, if it has lasted longer than `limit` nanoseconds. The lock is held for moments only.
     func interrupt(olderThan limit: Int) {
-        current.withLock { run in
-            guard let active = run, !active.isInterrupted, clock.now() - active.start > limit else { return }
-            active.target.interrupt()
-            run?.isInterrupted = true
+        state.withLock { state in
+            guard let run = state.run, !run.isInterrupted, clock.now() - run.start > limit else { return }
+            run.target.interrupt()
+            state.run?.isInterrupted = true
+        }
+    }
+
+    /// Interrupts the run, and every run that may still follow.
+    func close() {
+        state.withLock { state in
+            state.isClosed = true
+            state.run?.target.interrupt()
         }
     }
 }

@@ -25,19 +25,21 @@ public final class Model: Sendable {
         }
     }
     private let outcome = AtomicLazyReference<Outcome>()
+    /// The one reference to the engine's form, so that `deinit` can give it away.
+    private let owned = Mutex<(any LoadedModel)?>(nil)
     /// Told once when the model has stopped loading; nil from then on.
     private let waiters = Mutex<[@Sendable () -> Void]?>([])
-    private let retire: @Sendable (Model, (any LoadedModel)?) -> Void
+    private let retire: @Sendable (Model, consuming (any LoadedModel)?) -> Void
 
     /// - Parameter retire: told when the last reference goes: with the engine's form, which is not to be freed in
     ///   whatever thread that happens to be.
-    init(_ definition: ModelDefinition, retire: @escaping @Sendable (Model, (any LoadedModel)?) -> Void) {
+    init(_ definition: ModelDefinition, retire: @escaping @Sendable (Model, consuming (any LoadedModel)?) -> Void) {
         self.definition = definition
         self.retire = retire
     }
 
     deinit {
-        retire(self, loaded)
+        retire(self, owned.withLock { $0.take() })
     }
 
     public var phase: Phase {
@@ -59,8 +61,9 @@ public final class Model: Sendable {
 }
 
 /// A model that its engine has built, and the queue in which its requests wait.
-struct ReadyModel: Sendable {
-    let model: any LoadedModel
+struct ReadyModel: @unchecked Sendable {
+    /// Not counted: the `Model` owns it, and must be the only one when it goes.
+    unowned(unsafe) let model: any LoadedModel
     let queue: DeviceQueue
 }
 
@@ -69,7 +72,11 @@ struct ReadyModel: Sendable {
 extension Model {
     /// Ends the loading phase. Returns who is to be told: by a caller that no longer holds the model, so that it goes
     /// when those who were told let go of it.
-    func finishLoading(_ result: Result<ReadyModel, InferenceError>) -> [@Sendable () -> Void] {
+    func finishLoading(_ result: Result<(any LoadedModel, DeviceQueue), InferenceError>) -> [@Sendable () -> Void] {
+        let result = result.map { model, queue in
+            owned.withLock { $0 = model }
+            return ReadyModel(model: model, queue: queue)
+        }
         _ = outcome.storeIfNil(Outcome(result))
         return waiters.withLock { $0.take() ?? [] }
     }

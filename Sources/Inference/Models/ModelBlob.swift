@@ -33,20 +33,54 @@ public struct ModelBlob: Sendable {
         return try body(UnsafeRawBufferPointer(joined))
     }
 
-    /// Calls `body` with the bytes cut into pieces of `size`: all full but the last, which is never empty unless the
-    /// blob is. A piece that lies in one chunk is passed in place.
+    /// Calls `body` with the bytes cut into pieces of `size`: all full but the last. A piece that lies in one chunk is
+    /// passed in place, one that does not is joined.
     public func forEachPiece(of size: Int, _ body: (UnsafeRawBufferPointer) -> Void) {
-        guard byteCount > size || chunks.count > 1 else {
-            return withContiguousBytes(body)
+        var position = Position()
+        for piece in 0..<pieceCount(of: size) {
+            let length = min(size, byteCount - piece * size)
+            let chunk = chunks.isEmpty ? nil : chunks[position.chunk]
+            if let chunk, position.offset + length <= chunk.byteCount {
+                chunk.withBytes {
+                    body(UnsafeRawBufferPointer(rebasing: $0[position.offset..<position.offset + length]))
+                }
+                advance(&position, by: length)
+            } else {
+                withJoinedBytes(from: &position, count: length, body)
+            }
         }
-        withContiguousBytes { bytes in
-            var start = 0
-            repeat {
-                let end = min(start + size, bytes.count)
-                body(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
-                start = end
-            } while start < bytes.count
+    }
+
+    /// A place in the chunks.
+    private struct Position {
+        var chunk = 0
+        var offset = 0
+    }
+
+    private func advance(_ position: inout Position, by count: Int) {
+        position.offset += count
+        while position.chunk + 1 < chunks.count, position.offset >= chunks[position.chunk].byteCount {
+            position.offset -= chunks[position.chunk].byteCount
+            position.chunk += 1
         }
+    }
+
+    private func withJoinedBytes(
+        from position: inout Position, count: Int, _ body: (UnsafeRawBufferPointer) -> Void
+    ) {
+        let joined = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 16)
+        defer { joined.deallocate() }
+        var filled = 0
+        while filled < count {
+            let length = chunks[position.chunk].withBytes { bytes in
+                let part = UnsafeRawBufferPointer(rebasing: bytes[position.offset...].prefix(count - filled))
+                UnsafeMutableRawBufferPointer(rebasing: joined[filled...]).copyMemory(from: part)
+                return part.count
+            }
+            filled += length
+            advance(&position, by: length)
+        }
+        body(UnsafeRawBufferPointer(joined))
     }
 
     /// The number of pieces that ``forEachPiece(of:_:)`` makes.
