@@ -29,8 +29,8 @@ public final class InferenceEngine: @unchecked Sendable {
     private let clock: MonotonicClock
     /// Builds models, at low priority: serving goes first.
     private let loader: BackgroundThreads
-    /// Gives the memory of models back.
-    private let reclaimer: BackgroundThreads
+    /// Opens engines and gives the memory of models back, at normal priority.
+    private let housekeeper: BackgroundThreads
     private let queues = Mutex<[String: DeviceQueue]>([:])
     /// Where relative library paths start.
     private let backendsPath = Mutex("")
@@ -41,7 +41,7 @@ public final class InferenceEngine: @unchecked Sendable {
     public init(backends: [BackendDescription], clock: MonotonicClock = .system) {
         registry = BackendRegistry(backends)
         loader = BackgroundThreads(name: "loader", priority: .low, clock: clock)
-        reclaimer = BackgroundThreads(name: "reclaim", priority: .normal, clock: clock)
+        housekeeper = BackgroundThreads(name: "keeper", priority: .normal, clock: clock)
         self.clock = clock
     }
 
@@ -50,7 +50,7 @@ public final class InferenceEngine: @unchecked Sendable {
     public func start(_ configuration: Configuration, backendsPath path: String) -> Bool {
         self.configuration = configuration
         backendsPath.withLock { $0 = path }
-        return loader.start(threads: configuration.loaderThreads) && reclaimer.start(threads: 1)
+        return loader.start(threads: configuration.loaderThreads) && housekeeper.start(threads: 1)
             && (try? queue(for: "CPU")) != nil
     }
 
@@ -63,7 +63,7 @@ public final class InferenceEngine: @unchecked Sendable {
         let queues = queues.withLock { Array($0.values) }
         let results =
             queues.map { $0.stop(withinSeconds: 5) } + [
-                loader.stop(withinSeconds: 5), reclaimer.stop(withinSeconds: 5),
+                loader.stop(withinSeconds: 5), housekeeper.stop(withinSeconds: 5),
             ]
         return results.allSatisfy { $0 }
     }
@@ -100,9 +100,12 @@ extension InferenceEngine {
         isTrusted(resolveLibraryPath(path)) && loadBackend(description, path: path)
     }
 
-    /// Runs `body` in a loader thread.
-    public func inBackground(_ body: @escaping @Sendable () -> Void) {
-        loader.submit { _ in body() }
+    /// As ``loadBackend(_:untrustedPath:)``, in another thread, which then tells `completion` the result.
+    public func loadBackend(
+        _ description: BackendDescription, untrustedPath path: String,
+        completion: @escaping @Sendable (Bool) -> Void
+    ) {
+        housekeeper.submit { [unowned self] _ in completion(loadBackend(description, untrustedPath: path)) }
     }
 
     private func isTrusted(_ path: String) -> Bool {
@@ -114,9 +117,11 @@ extension InferenceEngine {
     /// The engine, loaded from its default place if it has not been. Takes long the first time: loader threads only.
     private func backend(_ description: BackendDescription) throws(InferenceError) -> any Backend {
         if let backend = registry.loadedBackend(description) { return backend }
-        if !loadBackend(description, untrustedPath: description.defaultPath),
-            registry.loadedBackend(description) == nil
-        {
+        // Not here: an engine's threads inherit the priority of the thread that makes them.
+        let isLoaded = housekeeper.value { [unowned self] in
+            loadBackend(description, untrustedPath: description.defaultPath)
+        }
+        if isLoaded != true, registry.loadedBackend(description) == nil {
             let path = resolveLibraryPath(description.defaultPath)
             configuration.log("the \(description.name) engine could not be loaded from \(path)")
         }
@@ -178,12 +183,12 @@ extension InferenceEngine {
         directory.remove(model)
         guard loaded != nil else { return }
         let parting = Parting(loaded)
-        reclaimer.submit { _ in parting.release() }
+        housekeeper.submit { _ in parting.release() }
     }
 
     /// Calls `body` in another thread when the memory of all models that have gone so far has been given back.
     public func whenReclaimed(_ body: @escaping @Sendable () -> Void) {
-        reclaimer.submit { _ in body() }
+        housekeeper.submit { _ in body() }
     }
 
     /// Carries the last reference to a loaded model into a loader thread.

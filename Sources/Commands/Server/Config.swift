@@ -74,8 +74,8 @@ enum Config {
         }
         let operation = PendingBackendLoad()
         let reply = context.block(on: operation)
-        engine.inBackground {
-            operation.isLoaded = engine.loadBackend(backend, untrustedPath: path)
+        engine.loadBackend(backend, untrustedPath: path) { isLoaded in
+            operation.isLoaded = isLoaded
             operation.complete()
         }
         return reply

@@ -30,9 +30,10 @@ public final class BackendRegistry: Sendable {
     /// Loads an engine from the library at `path`; false when that fails or the engine is loaded already.
     func load(_ description: BackendDescription, path: String, settings: EngineSettings) -> Bool {
         opening.withLock { _ in
-            guard loadedBackend(description) == nil, let open = description.open,
-                let backend = try? open(path, settings)
-            else { return false }
+            guard loadedBackend(description) == nil, let open = description.open else { return false }
+            // In a thread of its own: an engine's threads inherit the name of the one that makes them.
+            let opened = WorkerThread.value(name: "ai-\(description.name)") { try? open(path, settings) }
+            guard let backend = opened ?? nil else { return false }
             loaded.withLock { $0[description.name] = backend }
             return true
         }

@@ -44,6 +44,14 @@ final class BackgroundThreads: @unchecked Sendable {
         }
     }
 
+    /// Has `body` run by one of the threads and waits for its result; nil when the threads are being stopped. Not to be
+    /// called by a thread of this object.
+    func value<Value: Sendable>(_ body: @escaping @Sendable () -> Value) -> Value? {
+        let result = Pending<Value>()
+        submit { _ in result.fulfil(body()) }
+        return result.wait { [unowned self] in lock.withLock { isStopping } }
+    }
+
     func interruptRuns(olderThan limit: Int) {
         for worker in workers { worker.watch.interrupt(olderThan: limit) }
     }

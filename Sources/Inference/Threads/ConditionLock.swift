@@ -32,6 +32,14 @@ final class ConditionLock: @unchecked Sendable {
         pthread_cond_wait(condition, mutex)
     }
 
+    /// As ``wait()``, for `seconds` at most.
+    func wait(seconds: Int) {
+        var limit = timespec()
+        clock_gettime(CLOCK_REALTIME, &limit)
+        limit.tv_sec += seconds
+        pthread_cond_timedwait(condition, mutex, &limit)
+    }
+
     /// Wakes one sleeping thread.
     func signal() {
         pthread_cond_signal(condition)

@@ -52,6 +52,13 @@ final class WorkerThread: Sendable {
         return linux_thread_join(thread, Int32(clamping: seconds))
     }
 
+    /// Runs `body` in a new thread and waits for its result; nil when the system has no thread to give.
+    static func value<Value: Sendable>(name: String, _ body: @escaping @Sendable () -> Value) -> Value? {
+        let result = Pending<Value>()
+        guard WorkerThread(name: name, body: { result.fulfil(body()) }) != nil else { return nil }
+        return result.wait()
+    }
+
     private final class Start: Sendable {
         let thread: WorkerThread
         let priority: Priority

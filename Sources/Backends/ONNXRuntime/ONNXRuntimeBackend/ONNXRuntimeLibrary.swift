@@ -53,7 +53,9 @@ final class ONNXRuntimeLibrary: @unchecked Sendable {
         let threading = try makeHandle(api) { Ort_CreateThreadingOptions(api, $0) }
         defer { Ort_ReleaseThreadingOptions(api, threading) }
         try check(api, Ort_SetGlobalIntraOpNumThreads(api, threading, Int32(clamping: settings.intraOpParallelism)))
-        try check(api, Ort_SetGlobalInterOpNumThreads(api, threading, Int32(clamping: settings.interOpParallelism)))
+        // Sessions run their operators one after the other unless told otherwise: no threads for what is not done.
+        let interOpThreads = max(1, settings.interOpParallelism)
+        try check(api, Ort_SetGlobalInterOpNumThreads(api, threading, Int32(clamping: interOpThreads)))
         // Idle threads sleep: the processors belong to the server.
         try check(api, Ort_SetGlobalSpinControl(api, threading, 0))
         return try makeHandle(api) {
