@@ -46,7 +46,8 @@ build: swift ## Build dist/redisai.so and put the engine beside it
 	@$(BOOTSTRAP) ensure engine
 	@echo "==> building the module"
 	@$(SWIFT) build --scratch-path $(SCRATCH) -c release --product RedisAI
-	@scripts/stage.sh $(SCRATCH)/release/libRedisAI.so "$$($(BOOTSTRAP) path engine)" dist
+	@$(SWIFT) build --scratch-path $(SCRATCH) -c release --product redisai-model-check
+	@scripts/stage.sh $(SCRATCH)/release "$$($(BOOTSTRAP) path engine)" dist
 
 .PHONY: run
 run: check-port build ## Start a server with the module and classify some files with a real model

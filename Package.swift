@@ -6,12 +6,15 @@ let swiftSettings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
+    // The products do not tell where they were built.
+    .unsafeFlags(["-file-prefix-map", "\(Context.packageDirectory)=."]),
 ]
 
 let package = Package(
     name: "redisai-swift",
     products: [
-        .library(name: "RedisAI", type: .dynamic, targets: ["RedisAI"])
+        .library(name: "RedisAI", type: .dynamic, targets: ["RedisAI"]),
+        .executable(name: "redisai-model-check", targets: ["ModelCheck"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")
@@ -24,10 +27,10 @@ let package = Package(
 
         // The core, testable without a server.
         .target(name: "Tensors", swiftSettings: swiftSettings),
-        .target(name: "CLinuxThreads"),
+        .target(name: "CLinux"),
         .target(
             name: "Inference",
-            dependencies: ["Tensors", "CLinuxThreads", .product(name: "DequeModule", package: "swift-collections")],
+            dependencies: ["Tensors", "CLinux", .product(name: "DequeModule", package: "swift-collections")],
             swiftSettings: swiftSettings),
 
         // One folder per engine.
@@ -61,16 +64,29 @@ let package = Package(
                 .unsafeFlags([
                     "-static-stdlib",
                     "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/RedisAI/exported-symbols.map",
-                    "-Xlinker", "--gc-sections",
+                    "-Xlinker", "--gc-sections", "-Xlinker", "--strip-all", "-Xlinker", "-soname=redisai.so",
                     // Threads and thread-local data must never outlive the code: the library stays once it is loaded.
                     "-Xlinker", "-z", "-Xlinker", "nodelete",
                 ])
             ]),
 
-        .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: swiftSettings),
-        .testTarget(name: "InferenceTests", dependencies: ["Inference", "Tensors"], swiftSettings: swiftSettings),
+        // Tries a model out in a process of its own, before the server loads it.
+        .executableTarget(
+            name: "ModelCheck", dependencies: ["Inference", "ONNXRuntimeBackend"], swiftSettings: swiftSettings,
+            linkerSettings: [.unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections", "-Xlinker", "--strip-all"])]),
+
+        // What several unit test targets use.
+        .target(
+            name: "TestSupport", dependencies: ["Inference", "Tensors"], path: "Tests/TestSupport",
+            swiftSettings: swiftSettings),
+        .testTarget(name: "TensorsTests", dependencies: ["TestSupport", "Tensors"], swiftSettings: swiftSettings),
         .testTarget(
-            name: "ONNXRuntimeBackendTests", dependencies: ["ONNXRuntimeBackend"], swiftSettings: swiftSettings),
+            name: "InferenceTests", dependencies: ["TestSupport", "Inference", "Tensors"],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "ONNXRuntimeBackendTests",
+            dependencies: ["TestSupport", "ONNXRuntimeBackend", "Inference", "Tensors"],
+            swiftSettings: swiftSettings),
     ],
     cxxLanguageStandard: .cxx17
 )

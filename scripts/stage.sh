@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Lay out a folder that a server can load the module from:
 #
-#   scripts/stage.sh MODULE ENGINE DIST
+#   scripts/stage.sh PRODUCTS ENGINE DIST
 #
 #   DIST/redisai.so
+#   DIST/redisai-model-check
 #   DIST/backends/redisai_onnxruntime/libonnxruntime.so.X.Y.Z
 #   DIST/backends/redisai_onnxruntime/redisai_onnxruntime.so -> libonnxruntime.so.X.Y.Z
 #
@@ -15,14 +16,15 @@ update() {
     cmp -s "$1" "$2" || install -m "$3" "$1" "$2"
 }
 
-module=$1
+products=$1
 engine=$2
 dist=$3
 backend=$dist/backends/redisai_onnxruntime
 library=$(basename "$engine")
 
 mkdir -p "$backend"
-update "$module" "$dist/redisai.so" 755
+update "$products/libRedisAI.so" "$dist/redisai.so" 755
+update "$products/redisai-model-check" "$dist/redisai-model-check" 755
 update "$engine" "$backend/$library" 755
 for licence in LICENSE ThirdPartyNotices.txt; do
     update "$(dirname "$engine")/$licence" "$backend/$licence" 644

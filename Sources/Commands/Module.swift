@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Inference
 internal import Persistence
 public import RedisModuleKit
@@ -18,12 +19,12 @@ public enum Module {
 
     /// Makes the module part of the server: configuration first, then threads, then what clients can see.
     ///
-    /// - Parameter defaultBackendsPath: where engine libraries are looked for unless the load line says otherwise.
+    /// - Parameter folder: where the module's own file is, with engines and the program that tries models out.
     /// - Returns: false, with a line in the server's log, when the module cannot be loaded.
     public static func load(
-        _ module: ModuleContext, _ arguments: LoadArguments, defaultBackendsPath: String, gitSHA: String
+        _ module: ModuleContext, _ arguments: LoadArguments, folder: String, gitSHA: String
     ) -> Bool {
-        guard let refusal = start(module, arguments, defaultBackendsPath, gitSHA) else { return true }
+        guard let refusal = start(module, arguments, folder, gitSHA) else { return true }
         ServerLog.warning(refusal)
         // The server is about to close the library: no thread may be left in it.
         _ = InferenceEngine.shared.stop()
@@ -32,7 +33,7 @@ public enum Module {
 
     /// Returns why the module cannot be loaded, or nil.
     private static func start(
-        _ module: ModuleContext, _ arguments: LoadArguments, _ defaultBackendsPath: String, _ gitSHA: String
+        _ module: ModuleContext, _ arguments: LoadArguments, _ folder: String, _ gitSHA: String
     ) -> String? {
         let engine = InferenceEngine.shared
         guard module.register(Options.numeric) else { return "the configuration options were refused" }
@@ -40,22 +41,30 @@ public enum Module {
         if let pair = arguments.forEachPair({ Options.apply($0, $1, to: &line, engine.registry) }) {
             return "ERR error processing argument: \(pair)"
         }
-        guard start(line, defaultBackendsPath) else { return "the worker threads could not be started" }
+        guard start(line, folder) else { return "the worker threads could not be started" }
         for (backend, path) in line.backends where !engine.loadBackend(backend, path: path) {
             return "ERR error processing argument: \(backend.name) \(path)"
         }
         return register(module, gitSHA) ? nil : "the server refused a command or data type"
     }
 
-    private static func start(_ line: Options.LoadLine, _ defaultBackendsPath: String) -> Bool {
+    private static func start(_ line: Options.LoadLine, _ folder: String) -> Bool {
         TensorAllocator.shared = TensorAllocator(
             allocate: ServerMemory.allocate, allocateZeroed: ServerMemory.allocateZeroed,
             deallocate: ServerMemory.deallocate, usableSize: ServerMemory.usableSize)
         tensorSizeLimit = Options.maxTensorSize.value
-        let path = line.backendsPath ?? defaultBackendsPath
+        let path = line.backendsPath ?? folder + "/backends"
         let configuration = Options.engineConfiguration(
-            trustedBackendsPath: line.allowsForeignBackends ? nil : path)
+            trustedBackendsPath: line.allowsForeignBackends ? nil : path,
+            modelCheckProgram: line.checksModels ? findModelCheckProgram(in: folder) : nil)
         return InferenceEngine.shared.start(configuration, backendsPath: path)
+    }
+
+    private static func findModelCheckProgram(in folder: String) -> String? {
+        let program = folder + "/redisai-model-check"
+        if access(program, X_OK) == 0 { return program }
+        ServerLog.warning("\(program) is not there: models will be loaded without being tried out first")
+        return nil
     }
 
     private static func register(_ module: ModuleContext, _ gitSHA: String) -> Bool {

@@ -6,7 +6,7 @@ public final class InferenceEngine: @unchecked Sendable {
     /// What is fixed when the engine starts.
     public struct Configuration: Sendable {
         public var threadsPerQueue = 1
-        public var loaderThreads = 1
+        public var loaderThreads = 2
         /// Requests that may wait in one device queue.
         public var queueLimit = 16_384
         /// Device queues that clients may create.
@@ -18,6 +18,8 @@ public final class InferenceEngine: @unchecked Sendable {
         public var engineSettings = EngineSettings()
         /// The only folder from which clients may have engine libraries loaded; nil for any folder.
         public var trustedBackendsPath: String?
+        /// Tries models out before they are loaded; nil to load them untried.
+        public var modelChecker: ModelChecker?
         /// Receives lines for the operator.
         public var log: @Sendable (String) -> Void = { _ in }
 
@@ -170,7 +172,11 @@ extension InferenceEngine {
         _ definition: ModelDefinition, _ watch: RunWatch
     ) -> Result<(any LoadedModel, DeviceQueue), InferenceError> {
         do throws(InferenceError) {
-            let loaded = try backend(definition.backend).load(definition)
+            let backend = try backend(definition.backend)
+            if let checker = configuration.modelChecker, let library = registry.libraryPath(definition.backend) {
+                try checker.check(definition, library: library, memoryLimit: configuration.engineSettings.memoryLimit)
+            }
+            let loaded = try backend.load(definition)
             loaded.warmUp(watch: watch)
             return .success((loaded, try queue(for: definition.device.queueName)))
         } catch {

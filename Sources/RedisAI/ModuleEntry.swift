@@ -25,7 +25,7 @@ public func redisModuleOnLoad(
     guard let module = ModuleContext(context, name: Module.name, version: Module.versionNumber) else { return 1 }
     InferenceEngine.shared = InferenceEngine(backends: backends)
     let isLoaded = Module.load(
-        module, LoadArguments(argv, argc), defaultBackendsPath: moduleFolder() + "/backends",
+        module, LoadArguments(argv, argc), folder: moduleFolder(),
         gitSHA: String(cString: module_binary_git_sha()))
     return isLoaded ? 0 : 1
 }

@@ -24,11 +24,14 @@ enum Options {
     static let maxQueuedRequests = NumericOption("MAX_QUEUED_REQUESTS", default: 16_384, accepted: 1...(1 << 24))
     static let maxPendingLoads = NumericOption("MAX_PENDING_LOADS", default: 1_024, accepted: 1...(1 << 20))
     static let maxDevices = NumericOption("MAX_DEVICES", default: 64, accepted: 1...1_024)
-    static let loaderThreads = NumericOption("LOADER_THREADS", default: 1, accepted: 1...64)
+    static let loaderThreads = NumericOption("LOADER_THREADS", default: 2, accepted: 1...64)
+    /// Milliseconds that building a model may take.
+    static let modelLoadTimeout = NumericOption(
+        "MODEL_LOAD_TIMEOUT", default: 60_000, accepted: 1_000...Int(Int32.max))
 
     static let numeric: [NumericOption] = [
         threadsPerQueue, intraOpParallelism, interOpParallelism, modelExecutionTimeout, backendMemoryLimit,
-        modelChunkSize, maxTensorSize, maxQueuedRequests, maxPendingLoads, maxDevices, loaderThreads,
+        modelChunkSize, maxTensorSize, maxQueuedRequests, maxPendingLoads, maxDevices, loaderThreads, modelLoadTimeout,
     ]
 
     /// Whether map outputs of ONNX models are stored as tensors. Changed by AI.CONFIG ONNX_MAP_OUTPUTS.
@@ -38,6 +41,7 @@ enum Options {
     struct LoadLine {
         var backendsPath: String?
         var allowsForeignBackends = false
+        var checksModels = true
         /// Engines to load at once, with their library paths.
         var backends: [(description: BackendDescription, path: String)] = []
     }
@@ -65,15 +69,24 @@ enum Options {
         case "ONNX_MAP_OUTPUTS":
             return setMapOutputs(value)
         case "ALLOW_FOREIGN_BACKENDS":
-            line.allowsForeignBackends = value.matches("YES")
-            return value.matches("YES") || value.matches("NO")
+            return set(&line.allowsForeignBackends, value)
+        case "MODEL_CHECK":
+            return set(&line.checksModels, value)
         default:
             return false
         }
     }
 
+    /// Sets a switch from YES or NO; false for another word.
+    private static func set(_ isOn: inout Bool, _ word: Argument) -> Bool {
+        isOn = word.matches("YES")
+        return word.matches("YES") || word.matches("NO")
+    }
+
     /// The engine's configuration as the options say.
-    static func engineConfiguration(trustedBackendsPath: String?) -> InferenceEngine.Configuration {
+    static func engineConfiguration(
+        trustedBackendsPath: String?, modelCheckProgram: String?
+    ) -> InferenceEngine.Configuration {
         var configuration = InferenceEngine.Configuration()
         configuration.threadsPerQueue = threadsPerQueue.value
         configuration.loaderThreads = loaderThreads.value
@@ -86,6 +99,9 @@ enum Options {
         configuration.engineSettings.memoryLimit = backendMemoryLimit.value * 1_000_000
         configuration.engineSettings.convertsMaps = { convertsMaps.load(ordering: .relaxed) }
         configuration.trustedBackendsPath = trustedBackendsPath
+        configuration.modelChecker = modelCheckProgram.map {
+            ModelChecker(program: $0, timeout: modelLoadTimeout.value)
+        }
         configuration.log = { ServerLog.warning($0) }
         return configuration
     }

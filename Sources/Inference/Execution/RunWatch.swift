@@ -21,7 +21,7 @@ public final class RunWatch: Sendable {
     }
     private let state = Mutex(State())
 
-    init(clock: MonotonicClock) {
+    public init(clock: MonotonicClock) {
         self.clock = clock
     }
 

@@ -3,7 +3,11 @@ internal import Synchronization
 /// The engines: which there are, and which have been loaded into the process. An engine is loaded once.
 public final class BackendRegistry: Sendable {
     public let descriptions: [BackendDescription]
-    private let loaded = Mutex<[String: any Backend]>([:])
+    private struct Loaded {
+        let backend: any Backend
+        let path: String
+    }
+    private let loaded = Mutex<[String: Loaded]>([:])
     /// Held while a library is being opened, so that it is opened once; nobody on the main thread waits for it.
     private let opening = Mutex<Void>(())
 
@@ -24,7 +28,12 @@ public final class BackendRegistry: Sendable {
 
     /// The engine, if it has been loaded.
     public func loadedBackend(_ description: BackendDescription) -> (any Backend)? {
-        loaded.withLock { $0[description.name] }
+        loaded.withLock { $0[description.name]?.backend }
+    }
+
+    /// The library from which the engine has been loaded.
+    func libraryPath(_ description: BackendDescription) -> String? {
+        loaded.withLock { $0[description.name]?.path }
     }
 
     /// Loads an engine from the library at `path`; false when that fails or the engine is loaded already.
@@ -34,7 +43,7 @@ public final class BackendRegistry: Sendable {
             // In a thread of its own: an engine's threads inherit the name of the one that makes them.
             let opened = WorkerThread.value(name: "ai-\(description.name)") { try? open(path, settings) }
             guard let backend = opened ?? nil else { return false }
-            loaded.withLock { $0[description.name] = backend }
+            loaded.withLock { $0[description.name] = Loaded(backend: backend, path: path) }
             return true
         }
     }

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "CLinuxThreads.h"
+#include "CLinux.h"
 
 #include <string.h>
 #include <sys/resource.h>

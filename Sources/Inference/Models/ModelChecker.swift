@@ -1,0 +1,146 @@
+internal import CLinux
+internal import Glibc
+
+/// Tries a model out in a process of its own before the server loads it.
+///
+/// A model is a program that somebody sent. Engines are written for programs of friends: a file of two hundred bytes can
+/// make one abort, allocate without end or calculate for hours while it builds the model. In a process with limits that
+/// costs an error reply; in the server it would cost the data.
+public struct ModelChecker: Sendable {
+    private let program: String
+    private let timeout: Int
+
+    /// - Parameters:
+    ///   - program: the path of `redisai-model-check`.
+    ///   - timeout: milliseconds that building a model may take.
+    public init(program: String, timeout: Int) {
+        self.program = program
+        self.timeout = timeout
+    }
+
+    /// Throws the engine's text for a model that it refuses, or one of our own for a model that it does not survive.
+    /// Takes as long as loading the model.
+    func check(_ definition: ModelDefinition, library: String, memoryLimit: Int) throws(InferenceError) {
+        let request = ModelCheckRequest(
+            backend: definition.backend.name, library: library, device: definition.device.name,
+            memoryLimit: memoryLimit, timeout: timeout)
+        guard let answer = ask(request, definition.blob) else {
+            throw InferenceError("ERR the model could not be tried out: \(String(cString: strerror(errno)))")
+        }
+        switch ModelCheckAnswer(answer) {
+        case .usable: return
+        case .refused(let text): throw InferenceError(text)
+        case .none:
+            throw InferenceError(
+                "ERR the engine did not survive loading the model, or took longer than \(timeout) milliseconds")
+        }
+    }
+
+    /// Runs the program and returns what it says; nil when it cannot be run.
+    private func ask(_ request: ModelCheckRequest, _ blob: ModelBlob) -> [UInt8]? {
+        let model = linux_memory_file("redisai-model")
+        guard model >= 0 else { return nil }
+        defer { close(model) }
+        guard write(blob, to: model) else { return nil }
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { return nil }
+        defer { close(ends[0]) }
+        let process = spawn(request, input: model, output: ends[1])
+        close(ends[1])
+        guard process > 0 else { return nil }
+        let answer = readAll(ends[0])
+        // The server itself may have collected the process: what counts is what it said.
+        waitpid(process, nil, 0)
+        return answer
+    }
+
+    private func spawn(_ request: ModelCheckRequest, input: Int32, output: Int32) -> pid_t {
+        let arguments = [program] + request.arguments
+        var pointers = arguments.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        return linux_spawn(program, &pointers, input, output)
+    }
+
+    private func write(_ blob: ModelBlob, to file: Int32) -> Bool {
+        blob.chunks.allSatisfy { chunk in
+            chunk.withBytes { bytes in
+                var rest = bytes
+                while !rest.isEmpty {
+                    let count = Glibc.write(file, rest.baseAddress, rest.count)
+                    guard count > 0 else { return false }
+                    rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+                }
+                return true
+            }
+        } && lseek(file, 0, SEEK_SET) == 0
+    }
+
+    private func readAll(_ file: Int32) -> [UInt8] {
+        var answer: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        while answer.count < ModelCheckAnswer.sizeLimit {
+            let count = read(file, &buffer, buffer.count)
+            guard count > 0 else { break }
+            answer.append(contentsOf: buffer.prefix(count))
+        }
+        return answer
+    }
+}
+
+/// What the server asks of `redisai-model-check`, as command line. The model itself is its standard input.
+public struct ModelCheckRequest: Equatable, Sendable {
+    public let backend: String
+    public let library: String
+    public let device: String
+    /// Bytes that the engine may allocate; 0 for no limit of its own.
+    public let memoryLimit: Int
+    /// Milliseconds that building the model may take.
+    public let timeout: Int
+
+    public init(backend: String, library: String, device: String, memoryLimit: Int, timeout: Int) {
+        self.backend = backend
+        self.library = library
+        self.device = device
+        self.memoryLimit = memoryLimit
+        self.timeout = timeout
+    }
+
+    /// The arguments after the program's name.
+    public var arguments: [String] { [backend, library, device, String(memoryLimit), String(timeout)] }
+
+    public init?(arguments: [String]) {
+        guard arguments.count == 5, let memoryLimit = Int(arguments[3]), let timeout = Int(arguments[4]) else {
+            return nil
+        }
+        self.init(
+            backend: arguments[0], library: arguments[1], device: arguments[2], memoryLimit: memoryLimit,
+            timeout: timeout)
+    }
+}
+
+/// What `redisai-model-check` answers on its standard output. No answer means that it did not live to give one.
+public enum ModelCheckAnswer: Equatable, Sendable {
+    case usable
+    /// The engine's text.
+    case refused(String)
+
+    static let sizeLimit = 65_536
+    private static let usableMark: UInt8 = 0x2B
+    private static let refusedMark: UInt8 = 0x2D
+
+    /// The form on the wire.
+    public var bytes: [UInt8] {
+        switch self {
+        case .usable: [Self.usableMark]
+        case .refused(let text): [Self.refusedMark] + Array(text.utf8.prefix(Self.sizeLimit - 1))
+        }
+    }
+
+    init?(_ bytes: [UInt8]) {
+        switch bytes.first {
+        case Self.usableMark: self = .usable
+        case Self.refusedMark: self = .refused(String(decoding: bytes.dropFirst(), as: UTF8.self))
+        default: return nil
+        }
+    }
+}

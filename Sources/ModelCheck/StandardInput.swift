@@ -1,0 +1,26 @@
+internal import Glibc
+internal import Inference
+
+/// The model on standard input, mapped when it is a file, else read.
+final class StandardInput: ByteSource, @unchecked Sendable {
+    private let base: UnsafeRawPointer?
+    let byteCount: Int
+
+    init() throws(InferenceError) {
+        var status = stat()
+        guard fstat(STDIN_FILENO, &status) == 0, status.st_size > 0 else {
+            throw InferenceError("the model must be a file on standard input")
+        }
+        byteCount = Int(status.st_size)
+        guard let memory = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, STDIN_FILENO, 0), memory != MAP_FAILED else {
+            throw InferenceError("the model on standard input cannot be read")
+        }
+        base = UnsafeRawPointer(memory)
+    }
+
+    func withBytes<Result, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(UnsafeRawBufferPointer(start: base, count: byteCount))
+    }
+}

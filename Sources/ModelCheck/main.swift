@@ -1,0 +1,52 @@
+// redisai-model-check BACKEND LIBRARY DEVICE MEMORY_LIMIT TIMEOUT < MODEL
+//
+// Loads a model and runs it once, in a process that may die of it. The answer on standard output is `+` for a usable
+// model, or `-` and the engine's text; no answer means that the engine did not survive. The server starts this program
+// for every model; by hand it tells whether a model will be accepted:
+//
+//   redisai-model-check ONNX backends/redisai_onnxruntime/redisai_onnxruntime.so CPU 0 60000 < model.onnx
+
+internal import Glibc
+internal import Inference
+internal import ONNXRuntimeBackend
+
+private let backends = [ONNXRuntimeBackend.description]
+
+private func answer(_ answer: ModelCheckAnswer) -> Never {
+    var rest = answer.bytes[...]
+    while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+        guard count > 0 else { break }
+        rest = rest.dropFirst(count)
+    }
+    // Not exit(): the engine's static destructors have nothing to add.
+    _exit(0)
+}
+
+private func check(_ request: ModelCheckRequest) throws(InferenceError) {
+    guard let description = backends.first(where: { $0.name == request.backend }), let open = description.open,
+        let device = Device(request.device)
+    else { throw .couldNotLoadBackend }
+    let model = try StandardInput()
+    ProcessLimits.apply(timeout: request.timeout, modelBytes: model.byteCount)
+    var settings = EngineSettings()
+    // One thread: limits on memory and time then mean what they say.
+    settings.intraOpParallelism = 1
+    settings.interOpParallelism = 1
+    settings.memoryLimit = request.memoryLimit
+    let backend = try open(request.library, settings)
+    let definition = ModelDefinition(
+        key: [], backend: description, device: device, tag: [], batching: ModelDefinition.Batching(),
+        inputNames: [], outputNames: [], blob: ModelBlob([model]))
+    try backend.load(definition).warmUp(watch: RunWatch(clock: .system))
+}
+
+guard let request = ModelCheckRequest(arguments: Array(CommandLine.arguments.dropFirst())) else {
+    answer(.refused("usage: redisai-model-check BACKEND LIBRARY DEVICE MEMORY_LIMIT TIMEOUT < MODEL"))
+}
+do throws(InferenceError) {
+    try check(request)
+    answer(.usable)
+} catch {
+    answer(.refused(error.message))
+}
