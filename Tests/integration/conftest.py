@@ -1,0 +1,143 @@
+"""Fixtures: every test runs on every server of REDISAI_SERVERS with the module REDISAI_MODULE.
+
+One server per test file and kind. A test file may set ``MODULE_ARGS`` and ``SERVER_CONFIG`` (sequences of words) to
+have its server started with them. Tests that need a server of their own ask for ``start_server``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from support.resp import OK, RawClient
+from support.server import EnvironmentProblem, Server, ServerKind, kinds_from_environment, module_from_environment, tail
+
+_not_run: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A missing server or module ends the session with a message: it is never a reason to skip."""
+    try:
+        kinds_from_environment()
+        module_from_environment()
+    except EnvironmentProblem as problem:
+        raise pytest.UsageError(str(problem)) from None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server_kind" in metafunc.fixturenames:
+        kinds = kinds_from_environment()
+        metafunc.parametrize("server_kind", kinds, ids=[kind.name for kind in kinds], scope="module", indirect=True)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped or hasattr(report, "wasxfail"):
+        _not_run.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A test that was skipped or expected to fail has shown nothing, so the session fails."""
+    if _not_run and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _not_run:
+        terminalreporter.section("skipped or xfailed tests count as failures", red=True)
+        for nodeid in _not_run:
+            terminalreporter.line(nodeid)
+
+
+@pytest.fixture(scope="module")
+def server_kind(request: pytest.FixtureRequest) -> ServerKind:
+    """The kind of server of this round."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def module_path() -> str:
+    """The redisai.so under test."""
+    return module_from_environment()
+
+
+@pytest.fixture(scope="module")
+def _module_server(request: pytest.FixtureRequest, server_kind: ServerKind, module_path: str) -> Iterator[Server]:
+    """The server of a test file; its end checks that nothing in the file made it crash."""
+    server = Server(
+        server_kind.name,
+        server_kind.binary,
+        module_path,
+        module_args=getattr(request.module, "MODULE_ARGS", ()),
+        config=getattr(request.module, "SERVER_CONFIG", ()),
+    )
+    try:
+        server.start()
+        yield server
+        _assert_healthy(server)
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def server(_module_server: Server) -> Iterator[Server]:
+    """The file's server with an empty keyspace.
+
+    A server that dies fails the test during which it died and is started afresh for the next one, so that one crash
+    does not hide what the other tests have to say.
+    """
+    if not _module_server.alive():
+        _module_server.start()
+    with _module_server.raw() as client:
+        assert client.call("FLUSHALL") == OK
+    yield _module_server
+    if not _module_server.alive():
+        status = _module_server.exit_status
+        pytest.fail(f"the server died (status {status}) during this test\n{tail(_module_server.log_text())}")
+
+
+@pytest.fixture
+def raw(server: Server) -> Iterator[RawClient]:
+    """A RESP2 connection with exact protocol values."""
+    with server.raw() as client:
+        yield client
+
+
+@pytest.fixture
+def raw3(server: Server) -> Iterator[RawClient]:
+    """The same in RESP3."""
+    with server.raw(resp=3) as client:
+        yield client
+
+
+@pytest.fixture
+def client(server: Server) -> redis.Redis:
+    """A redis-py client, replies as bytes."""
+    return server.client()
+
+
+@pytest.fixture
+def start_server(server_kind: ServerKind, module_path: str) -> Iterator[Callable[..., Server]]:
+    """Start a further server: ``start_server(*module_args, config=(), module=...)``; ended with the test."""
+    started: list[Server] = []
+
+    def start(*module_args: str, config: tuple[str, ...] = (), module: str | None = module_path) -> Server:
+        server = Server(server_kind.name, server_kind.binary, module, module_args=module_args, config=config)
+        started.append(server)
+        return server.start()
+
+    yield start
+    try:
+        for server in started:
+            if server.exit_status is None or server.crash_report():
+                _assert_healthy(server)
+    finally:
+        for server in started:
+            server.close()
+
+
+def _assert_healthy(server: Server) -> None:
+    assert server.responsive(), f"the server does not answer\n{tail(server.log_text())}"
+    report = server.crash_report()
+    assert report is None, f"crash report in the server's log\n{report}"

@@ -1,0 +1,1 @@
+"""Helpers shared by the integration tests: servers, a raw protocol client and ONNX models."""

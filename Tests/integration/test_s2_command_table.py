@@ -1,0 +1,154 @@
+"""Reference section 2: what COMMAND INFO, GETKEYS and DOCS say, and what the server makes of it (ACL, OOM)."""
+
+import pytest
+
+from support import onnx_models
+from support.commands import execute_command, set_tensor, store_command, store_model, words
+from support.resp import OK, Error, Status
+
+# name: (flags, first key, last key, step)
+TABLE = {
+    "ai.tensorset": ({"write", "denyoom"}, 1, 1, 1),
+    "ai.tensorget": ({"readonly"}, 1, 1, 1),
+    "ai.modelstore": ({"write", "denyoom"}, 1, 1, 1),
+    "ai.modelget": ({"readonly"}, 1, 1, 1),
+    "ai.modeldel": ({"write"}, 1, 1, 1),
+    "ai.modelexecute": ({"write", "denyoom", "movablekeys"}, 4, 4, 1),
+    "ai._modelscan": ({"readonly"}, 0, 0, 0),
+    "ai.info": ({"readonly"}, 1, 1, 1),
+    "ai.config": ({"write"}, 0, 0, 0),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_command_info(raw, name):
+    flags, first, last, step = TABLE[name]
+    [entry] = raw.call("COMMAND", "INFO", name)
+    assert entry[0] == name.encode()
+    assert entry[1] == -1
+    assert {flag.text for flag in entry[2]} - {"module"} == flags
+    assert tuple(entry[3:6]) == (first, last, step)
+
+
+@pytest.mark.parametrize(
+    "command, keys",
+    [
+        ("AI.TENSORSET t FLOAT 1 VALUES 1", ["t"]),
+        ("AI.TENSORGET t META", ["t"]),
+        ("AI.MODELSTORE m ONNX CPU BLOB x", ["m"]),
+        ("AI.MODELGET m", ["m"]),
+        ("AI.MODELDEL m", ["m"]),
+        ("AI.INFO m", ["m"]),
+        ("AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 b", ["m", "a", "b"]),
+        ("AI.MODELEXECUTE m INPUTS 2 a b OUTPUTS 3 c d e TIMEOUT 5", ["m", "a", "b", "c", "d", "e"]),
+        ("ai.modelexecute m inputs 1 a outputs 2 b c", ["m", "a", "b", "c"]),
+        # counts that do not parse or run past the end: only the model
+        ("AI.MODELEXECUTE m INPUTS x a OUTPUTS 1 b", ["m"]),
+        ("AI.MODELEXECUTE m INPUTS 9 a OUTPUTS 1 b", ["m"]),
+        ("AI.MODELEXECUTE m INPUTS 9223372036854775807 a OUTPUTS 1 b", ["m"]),
+        ("AI.MODELEXECUTE m INPUTS -1 a OUTPUTS 1 b", ["m"]),
+        ("AI.MODELEXECUTE m INPUTS 1", ["m"]),
+    ],
+)
+def test_getkeys(raw, command, keys):
+    assert raw.call("COMMAND", "GETKEYS", *words(command)) == [key.encode() for key in keys]
+
+
+@pytest.mark.parametrize(
+    "command", ["AI._MODELSCAN", "AI.CONFIG GET x", "AI.MODELEXECUTE", "AI.MODELEXECUTE m", "AI.MODELEXECUTE m INPUTS"]
+)
+def test_commands_without_keys(raw, command):
+    assert isinstance(raw.call("COMMAND", "GETKEYS", *words(command)), Error)
+
+
+@pytest.mark.parametrize("tail", ["OUTPUTS x o", "OUTPUTS 9 o", "OUTPUTS", "OUTPUTS -1 o", ""])
+def test_getkeys_with_bad_outputs_survives(server, raw, tail):
+    """Whatever is reported, the model comes first and nothing is read past the end."""
+    keys = raw.call("COMMAND", "GETKEYS", *words(f"AI.MODELEXECUTE m INPUTS 1 a {tail}"))
+    assert keys[0] == b"m"
+    assert set(keys) <= {b"m", b"a"}
+    assert server.responsive()
+
+
+def test_getkeysandflags(raw):
+    reply = raw.call("COMMAND", "GETKEYSANDFLAGS", *words("AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 b"))
+    flags = {key: {flag.text for flag in flags} for key, flags in reply}
+    assert set(flags) == {b"m", b"a", b"b"}
+    for read in (b"m", b"a"):
+        assert "RO" in flags[read] and "access" in flags[read], flags
+    assert flags[b"b"] & {"OW", "RW"} and "access" not in flags[b"b"], flags
+
+
+@pytest.mark.parametrize(
+    "command, access",
+    [
+        ("AI.TENSORSET t FLOAT 1", "OW"),
+        ("AI.TENSORGET t", "RO"),
+        ("AI.MODELDEL m", "RM"),
+        ("AI.MODELGET m", "RO"),
+        ("AI.MODELSTORE m ONNX CPU BLOB x", "OW"),
+    ],
+)
+def test_getkeysandflags_of_one_key(raw, command, access):
+    [[_, flags]] = raw.call("COMMAND", "GETKEYSANDFLAGS", *words(command))
+    assert {flag.text for flag in flags} & {"RO", "RW", "OW", "RM"} in ({access}, {"RW"} if access != "RO" else {"RO"})
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_command_docs(raw, name):
+    reply = raw.call("COMMAND", "DOCS", name)
+    assert reply[0] == name.encode()
+    docs = dict(zip(map(bytes.decode, reply[1][0::2]), reply[1][1::2], strict=True))
+    assert docs["group"] == b"module"
+    assert docs["module"] == b"ai"
+    assert docs["summary"] and docs["since"] and docs["complexity"]
+    if name not in ("ai._modelscan",):
+        assert docs["arguments"]
+
+
+def test_module_commands_are_listed(raw):
+    assert set(TABLE) <= {name.decode() for name in raw.call("COMMAND", "LIST", "FILTERBY", "MODULE", "ai")}
+
+
+@pytest.fixture
+def user(server, raw):
+    """A connection of a user who may touch only keys that start with ``my``."""
+    assert raw.call("ACL", "SETUSER", "u", "on", "nopass", "resetkeys", "~my*", "+@all") == OK
+    with server.raw() as connection:
+        assert connection.call("AUTH", "u", "x") == OK
+        yield connection
+    assert raw.call("ACL", "DELUSER", "u") == 1
+
+
+@pytest.mark.parametrize("model, tensor, output", [("m", "my:x", "my:y"), ("my:m", "x", "my:y"), ("my:m", "my:x", "y")])
+def test_acl_covers_every_key(raw, user, model, tensor, output):
+    store_model(raw, model, onnx_models.add_constant(1))
+    set_tensor(raw, tensor, [1])
+    reply = user.call(*execute_command(model, [tensor], [output]))
+    assert isinstance(reply, Error) and reply.text.startswith("NOPERM"), reply
+    assert raw.call("EXISTS", output) == 0
+
+
+def test_acl_allows_own_keys(user):
+    store_model(user, "my:m", onnx_models.add_constant(1))
+    set_tensor(user, "my:x", [1])
+    assert user.call(*execute_command("my:m", ["my:x"], ["my:y"])) == OK
+
+
+def test_out_of_memory(raw):
+    store_model(raw, "m", onnx_models.add_constant(1))
+    set_tensor(raw, "x", [1])
+    raw.call("CONFIG", "SET", "maxmemory", 1)
+    try:
+        for command in (
+            words("AI.TENSORSET t FLOAT 1"),
+            store_command("n", onnx_models.mul()),
+            execute_command("m", ["x"], ["y"]),
+        ):
+            reply = raw.call(*command)
+            assert isinstance(reply, Error) and reply.text.startswith("OOM "), command
+        assert raw.call("AI.TENSORGET", "x", "VALUES") == [b"1"]
+        assert raw.call("AI.MODELDEL", "m") == OK
+        assert raw.call("PING") == Status("PONG")
+    finally:
+        raw.call("CONFIG", "SET", "maxmemory", 0)
