@@ -52,6 +52,7 @@ public enum Module {
         TensorAllocator.shared = TensorAllocator(
             allocate: ServerMemory.allocate, allocateZeroed: ServerMemory.allocateZeroed,
             deallocate: ServerMemory.deallocate, usableSize: ServerMemory.usableSize)
+        BackgroundRelease.executor = { InferenceEngine.shared.inBackground($0) }
         tensorSizeLimit = Options.maxTensorSize.value
         let path = line.backendsPath ?? folder + "/backends"
         let configuration = Options.engineConfiguration(
@@ -73,7 +74,7 @@ public enum Module {
             guard module.register(command) else { return false }
         }
         let hasInfo = module.onInfo { InfoSections(version: version, gitSHA: gitSHA).write(to: $0) }
-        let hasCron = module.onCron { InferenceEngine.shared.interruptOverdueRuns() }
+        let hasCron = module.onCron { InferenceEngine.shared.endOverdueRuns() }
         let hasShutdown = module.onShutdown {
             if !InferenceEngine.shared.stop() { ServerLog.warning("a model was still running at exit") }
         }

@@ -70,10 +70,14 @@ public final class InferenceEngine: @unchecked Sendable {
         return results.allSatisfy { $0 }
     }
 
-    /// Interrupts runs that have lasted too long. To be called several times a second.
-    public func interruptOverdueRuns() {
+    /// Interrupts runs that have lasted too long, and gives up on those that do not react. To be called several times a
+    /// second.
+    public func endOverdueRuns() {
         let limit = configuration.runTimeout * 1_000_000
-        for queue in queues.withLock({ Array($0.values) }) { queue.interruptRuns(olderThan: limit) }
+        for queue in queues.withLock({ Array($0.values) }) {
+            queue.interruptRuns(olderThan: limit)
+            queue.abandonRuns(olderThan: 2 * limit)
+        }
         loader.interruptRuns(olderThan: limit)
     }
 }
@@ -148,18 +152,14 @@ extension InferenceEngine {
         _ definition: ModelDefinition, completion: (@Sendable () -> Void)? = nil
     ) -> Model {
         let model = Model(definition) { [unowned self] in retire($0, $1) }
-        // The job must not keep a deleted model alive only to load it.
+        // The job does not keep the model: one that is deleted meanwhile goes at once.
         if let completion { model.whenLoaded(completion) }
         loader.submit { [weak model, unowned self] watch in
-            for waiter in load(model, watch) { waiter() }
+            guard model != nil else { return }
+            let result = build(definition, watch)
+            for waiter in model?.finishLoading(result) ?? [] { waiter() }
         }
         return model
-    }
-
-    /// Builds a model, unless it has been deleted. Returns who is to be told.
-    private func load(_ model: Model?, _ watch: RunWatch) -> [@Sendable () -> Void] {
-        guard let model else { return [] }
-        return model.finishLoading(build(model.definition, watch))
     }
 
     /// Refuses a further model from a client while too many wait to be loaded.
@@ -194,6 +194,11 @@ extension InferenceEngine {
 
     /// Calls `body` in another thread when the memory of all models that have gone so far has been given back.
     public func whenReclaimed(_ body: @escaping @Sendable () -> Void) {
+        inBackground(body)
+    }
+
+    /// Runs `body` in another thread, after everything that was handed over before.
+    public func inBackground(_ body: @escaping @Sendable () -> Void) {
         housekeeper.submit { _ in body() }
     }
 
@@ -221,21 +226,21 @@ extension InferenceEngine {
         if let queue = model.ready?.queue { return enqueue(request, queue) }
         let limit = configuration.queueLimit
         guard model.waiterCount < limit else {
-            return request.end(.failed(.queueIsFull(model.definition.device.queueName, limit: limit)))
+            return request.refuse(.queueIsFull(model.definition.device.queueName, limit: limit))
         }
         model.whenLoaded { [unowned self] in
             guard let model = request.model else { return }
             if let queue = model.ready?.queue {
                 enqueue(request, queue)
             } else {
-                request.end(.failed(model.brokenError))
+                request.refuse(model.brokenError)
             }
         }
     }
 
     private func enqueue(_ request: InferenceRequest, _ queue: DeviceQueue) {
         if !queue.submit(request) {
-            request.end(.failed(.queueIsFull(queue.name, limit: configuration.queueLimit)))
+            request.refuse(.queueIsFull(queue.name, limit: configuration.queueLimit))
         }
     }
 

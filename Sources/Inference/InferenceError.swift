@@ -15,6 +15,14 @@ public struct InferenceError: Error, Equatable, Sendable {
     public static let unexpectedOutputCount = InferenceError(
         "ERR Model did not generate the expected number of outputs")
 
+    public static let runDidNotEnd = InferenceError("a run of it did not end")
+    public static let runAbandoned = InferenceError(
+        "ERR the run did not end when it was interrupted, and was abandoned")
+
+    public static func noWorkers(_ device: String) -> InferenceError {
+        InferenceError("ERR the queue of device \(device) has lost its threads to runs that did not end")
+    }
+
     public static func modelIsBroken(_ reason: String) -> InferenceError {
         InferenceError("ERR model is broken: \(reason)")
     }

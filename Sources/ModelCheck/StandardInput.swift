@@ -1,18 +1,20 @@
 internal import Glibc
 internal import Inference
 
-/// The model on standard input, mapped when it is a file, else read.
+/// The model on standard input: a file, mapped.
 final class StandardInput: ByteSource, @unchecked Sendable {
-    private let base: UnsafeRawPointer?
+    private let base: UnsafeRawPointer
     let byteCount: Int
 
     init() throws(InferenceError) {
         var status = stat()
-        guard fstat(STDIN_FILENO, &status) == 0, status.st_size > 0 else {
+        guard fstat(STDIN_FILENO, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             throw InferenceError("the model must be a file on standard input")
         }
         byteCount = Int(status.st_size)
-        guard let memory = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, STDIN_FILENO, 0), memory != MAP_FAILED else {
+        // An empty file cannot be mapped; what is wrong with it is the engine's to say.
+        let memory = byteCount == 0 ? malloc(1) : mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, STDIN_FILENO, 0)
+        guard let memory, memory != MAP_FAILED else {
             throw InferenceError("the model on standard input cannot be read")
         }
         base = UnsafeRawPointer(memory)

@@ -1,7 +1,7 @@
 // redisai-model-check BACKEND LIBRARY DEVICE MEMORY_LIMIT TIMEOUT < MODEL
 //
 // Loads a model and runs it once, in a process that may die of it. The answer on standard output is `+` for a usable
-// model, or `-` and the engine's text; no answer means that the engine did not survive. The server starts this program
+// model, or `-` and the engine's text, then a NUL; no answer means that the engine did not survive. The server starts this program
 // for every model; by hand it tells whether a model will be accepted:
 //
 //   redisai-model-check ONNX backends/redisai_onnxruntime/redisai_onnxruntime.so CPU 0 60000 < model.onnx

@@ -41,7 +41,7 @@ public enum ModelType {
     }
 
     private static func memoryUsage(_ model: Model) -> Int {
-        MemoryLayout<ModelDefinition>.size + model.definition.blob.byteCount + (model.loaded?.memoryUsage ?? 0)
+        MemoryLayout<ModelDefinition>.size + model.definition.blob.byteCount + model.engineMemoryUsage
     }
 
     // MARK: RDB

@@ -31,7 +31,7 @@ public final class ServerBuffer: @unchecked Sendable {
     }
 
     deinit {
-        RedisModule_Free(base)
+        BackgroundRelease.run(byteCount) { [base = SendablePointer(base)] in RedisModule_Free(base.value) }
     }
 
     /// Calls `body` with the bytes, in place.

@@ -78,6 +78,8 @@ enum ModelStore {
             guard key.accepts(ModelType.valueType) else { throw .wrongType }
             ModelStore.store(model, in: key)
             context.replicateVerbatim()
+            // The server frees the command's arguments when this returns.
+            for case let chunk as HeldString in model.definition.blob.chunks { chunk.becomeOnlyReference() }
             return .ok
         }
     }

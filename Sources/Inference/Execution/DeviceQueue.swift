@@ -5,6 +5,9 @@ internal import Tensors
 ///
 /// This is where requests for the same model will be gathered into batches.
 final class DeviceQueue: @unchecked Sendable {
+    /// Threads per queue that may be lost to runs that do not end.
+    static let abandonedLimit = 16
+
     let name: String
     private let clock: MonotonicClock
     private let limit: Int
@@ -12,10 +15,9 @@ final class DeviceQueue: @unchecked Sendable {
     // Guarded by `lock`.
     private let lock = ConditionLock()
     private var waiting = Deque<InferenceRequest>()
-    private var isStopping = false
-
-    // Written by `init` only.
     private var workers: [Worker] = []
+    private var abandonedCount = 0
+    private var isStopping = false
 
     /// Starts the threads; nil when the system has none to give.
     init?(name: String, threads: Int, limit: Int, clock: MonotonicClock) {
@@ -23,27 +25,41 @@ final class DeviceQueue: @unchecked Sendable {
         self.clock = clock
         self.limit = limit
         for number in 1...threads {
-            let watch = RunWatch(clock: clock)
-            guard
-                let thread = WorkerThread(name: "ai-\(name)-\(number)", body: { [unowned self] in work(watch) })
-            else {
+            guard let worker = startWorker(number) else {
                 _ = stop(withinSeconds: 1)
                 return nil
             }
-            workers.append(Worker(thread: thread, watch: watch))
+            lock.withLock { workers.append(worker) }
         }
     }
 
-    private struct Worker {
-        let thread: WorkerThread
+    /// One thread of the queue. Its fields are guarded by the queue's lock.
+    private final class Worker: @unchecked Sendable {
+        let number: Int
         let watch: RunWatch
+        var thread: WorkerThread?
+        /// What it is running.
+        var request: InferenceRequest?
+        /// Its run did not end in time and has been answered without it: when it comes back, it is to go.
+        var isAbandoned = false
+
+        init(number: Int, watch: RunWatch) {
+            self.number = number
+            self.watch = watch
+        }
     }
 
-    /// Puts a request at the end of the queue; false when the queue is full.
+    private func startWorker(_ number: Int) -> Worker? {
+        let worker = Worker(number: number, watch: RunWatch(clock: clock))
+        worker.thread = WorkerThread(name: "ai-\(name)-\(number)") { [unowned self] in work(worker) }
+        return worker.thread == nil ? nil : worker
+    }
+
+    /// Puts a request at the end of the queue; false when the queue is full, or nobody is left to run anything.
     func submit(_ request: InferenceRequest) -> Bool {
         request.markSubmitted(clock.now())
         return lock.withLock {
-            guard waiting.count < limit else { return false }
+            guard waiting.count < limit, !workers.isEmpty else { return false }
             waiting.append(request)
             lock.signal()
             return true
@@ -54,51 +70,90 @@ final class DeviceQueue: @unchecked Sendable {
     var depth: Int { lock.withLock { waiting.count } }
 
     /// Processor time of each worker in nanoseconds; nil where unknown.
-    var processorTimes: [Int?] { workers.map(\.thread.processorTime) }
+    var processorTimes: [Int?] { lock.withLock { workers.map { $0.thread?.processorTime } } }
 
-    /// Interrupts runs that have lasted longer than `limit` nanoseconds.
-    func interruptRuns(olderThan limit: Int) {
-        for worker in workers { worker.watch.interrupt(olderThan: limit) }
-    }
+    // MARK: Workers
 
-    /// Lets the workers finish what they run, starts nothing more, and joins them. Returns whether all ended in time.
-    func stop(withinSeconds seconds: Int) -> Bool {
-        lock.withLock {
-            isStopping = true
-            lock.broadcast()
-        }
-        for worker in workers { worker.watch.close() }
-        return workers.allSatisfy { $0.thread.join(withinSeconds: seconds) }
-    }
-
-    private func next() -> InferenceRequest? {
+    private func next(_ worker: Worker) -> InferenceRequest? {
         lock.withLock {
             while waiting.isEmpty && !isStopping { lock.wait() }
-            return isStopping ? nil : waiting.popFirst()
+            worker.request = isStopping ? nil : waiting.popFirst()
+            return worker.request
         }
     }
 
-    private func work(_ watch: RunWatch) {
-        while let request = next() {
-            guard !request.hasTimedOut(clock.now()) else {
-                request.end(.timedOut)
-                continue
+    private func work(_ worker: Worker) {
+        while let request = next(worker) {
+            let start = clock.now()
+            let outcome = request.hasTimedOut(start) ? .timedOut : execute(request, worker.watch)
+            let isAbandoned = lock.withLock {
+                worker.request = nil
+                return worker.isAbandoned
             }
-            request.end(execute(request, watch))
+            guard !isAbandoned else { return }
+            request.end(outcome, microseconds: (clock.now() - start) / 1_000)
         }
     }
 
     private func execute(_ request: InferenceRequest, _ watch: RunWatch) -> InferenceRequest.Outcome {
         guard let model = request.model else { return .pending }
-        let start = clock.now()
         do throws(InferenceError) {
-            let outputs = try model.run(request.inputs, outputCount: request.outputCount, watch: watch)
-            model.statistics.recordSuccess(
-                microseconds: (clock.now() - start) / 1_000, samples: outputs.first??.batchSize ?? 0)
-            return .outputs(outputs)
+            return .outputs(try model.run(request.inputs, outputCount: request.outputCount, watch: watch))
         } catch {
-            model.statistics.recordFailure()
             return .failed(error)
         }
+    }
+
+    // MARK: Runs that take too long
+
+    /// Interrupts runs that have lasted longer than `limit` nanoseconds.
+    func interruptRuns(olderThan limit: Int) {
+        for worker in lock.withLock({ workers }) { worker.watch.interrupt(olderThan: limit) }
+    }
+
+    /// Gives up on runs that have lasted longer than `limit` nanoseconds although they were interrupted: engines look at
+    /// the interrupt between operators, and an operator may never end. The client gets an error, the model is not run
+    /// again, and another thread takes the lost one's place.
+    func abandonRuns(olderThan limit: Int) {
+        var abandoned: [InferenceRequest] = []
+        var orphans: [InferenceRequest] = []
+        lock.withLock {
+            for worker in workers where worker.watch.isRunning(longerThan: limit) {
+                guard let request = worker.request else { continue }
+                abandoned.append(request)
+                replace(worker)
+            }
+            if workers.isEmpty { while let request = waiting.popFirst() { orphans.append(request) } }
+        }
+        for request in abandoned {
+            request.model?.quarantine()
+            request.end(.failed(.runAbandoned), microseconds: 0)
+        }
+        for request in orphans { request.refuse(.noWorkers(name)) }
+    }
+
+    /// Strikes a worker off and starts another, unless too many have been lost. The lock must be held.
+    private func replace(_ worker: Worker) {
+        worker.isAbandoned = true
+        abandonedCount += 1
+        guard let index = workers.firstIndex(where: { $0 === worker }) else { return }
+        if abandonedCount <= Self.abandonedLimit, let replacement = startWorker(worker.number) {
+            workers[index] = replacement
+        } else {
+            workers.remove(at: index)
+        }
+    }
+
+    // MARK: The end
+
+    /// Lets the workers finish what they run, starts nothing more, and joins them. Returns whether all ended in time.
+    func stop(withinSeconds seconds: Int) -> Bool {
+        let (workers, lost) = lock.withLock { () -> ([Worker], Int) in
+            isStopping = true
+            lock.broadcast()
+            return (self.workers, abandonedCount)
+        }
+        for worker in workers { worker.watch.close() }
+        return workers.allSatisfy { $0.thread?.join(withinSeconds: seconds) ?? true } && lost == 0
     }
 }

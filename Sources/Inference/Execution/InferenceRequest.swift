@@ -49,7 +49,25 @@ public final class InferenceRequest: @unchecked Sendable {
         return (now - submitted) / 1_000_000 > timeout
     }
 
-    func end(_ outcome: Outcome) {
+    /// Ends a request that was taken from the queue: counts the run, if there was one, and tells the receiver.
+    func end(_ outcome: Outcome, microseconds: Int) {
+        if let statistics = model?.statistics {
+            switch outcome {
+            case .outputs(let outputs):
+                statistics.recordSuccess(microseconds: microseconds, samples: outputs.first??.batchSize ?? 0)
+            case .failed: statistics.recordFailure()
+            case .timedOut, .pending: break
+            }
+        }
+        close(outcome)
+    }
+
+    /// Ends a request that was never run.
+    func refuse(_ error: InferenceError) {
+        close(.failed(error))
+    }
+
+    private func close(_ outcome: Outcome) {
         self.outcome = outcome
         model = nil
         inputs = []

@@ -47,6 +47,14 @@ public final class RunWatch: Sendable {
         }
     }
 
+    /// Whether a run has lasted longer than `limit` nanoseconds.
+    func isRunning(longerThan limit: Int) -> Bool {
+        state.withLock { state in
+            guard let run = state.run else { return false }
+            return clock.now() - run.start > limit
+        }
+    }
+
     /// Interrupts the run, and every run that may still follow.
     func close() {
         state.withLock { state in

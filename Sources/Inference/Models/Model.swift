@@ -25,6 +25,7 @@ public final class Model: Sendable {
         }
     }
     private let outcome = AtomicLazyReference<Outcome>()
+    private let isQuarantined = Atomic(false)
     /// The one reference to the engine's form, so that `deinit` can give it away.
     private let owned = Mutex<(any LoadedModel)?>(nil)
     /// Told once when the model has stopped loading; nil from then on.
@@ -43,7 +44,8 @@ public final class Model: Sendable {
     }
 
     public var phase: Phase {
-        switch outcome.load()?.result {
+        if isQuarantined.load(ordering: .relaxed) { return .broken(.runDidNotEnd) }
+        return switch outcome.load()?.result {
         case nil: .loading
         case .success(let ready): .ready(ready.model)
         case .failure(let error): .broken(error)
@@ -51,13 +53,17 @@ public final class Model: Sendable {
     }
 
     /// The engine's form with the queue of its device; nil while the model is loading or when it is broken.
-    var ready: ReadyModel? { try? outcome.load()?.result.get() }
+    var ready: ReadyModel? { isQuarantined.load(ordering: .relaxed) ? nil : built }
+
+    private var built: ReadyModel? { try? outcome.load()?.result.get() }
 
     /// The engine's form; nil while the model is loading or when it is broken.
     public var loaded: (any LoadedModel)? { ready?.model }
 
-    public var inputNames: [String] { loaded?.inputNames ?? definition.inputNames }
-    public var outputNames: [String] { loaded?.outputNames ?? definition.outputNames }
+    public var inputNames: [String] { built?.model.inputNames ?? definition.inputNames }
+    public var outputNames: [String] { built?.model.outputNames ?? definition.outputNames }
+    /// Bytes that the engine holds for the model.
+    public var engineMemoryUsage: Int { built?.model.memoryUsage ?? 0 }
 }
 
 /// A model that its engine has built, and the queue in which its requests wait.
@@ -100,6 +106,11 @@ extension Model {
 // MARK: Running
 
 extension Model {
+    /// Makes the model refuse to run, because a run of it did not end.
+    func quarantine() {
+        isQuarantined.store(true, ordering: .relaxed)
+    }
+
     /// Runs the model. The counts are checked here because they were not known when a request for a loading model
     /// was accepted.
     func run(_ inputs: [Tensor], outputCount: Int, watch: RunWatch) throws(InferenceError) -> [Tensor?] {

@@ -44,13 +44,12 @@ public struct ModelChecker: Sendable {
         guard write(blob, to: model) else { return nil }
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { return nil }
-        defer { close(ends[0]) }
         let process = spawn(request, input: model, output: ends[1])
         close(ends[1])
-        guard process > 0 else { return nil }
-        let answer = readAll(ends[0])
-        // The server itself may have collected the process: what counts is what it said.
-        waitpid(process, nil, 0)
+        let answer = process > 0 ? readAnswer(ends[0], of: process) : nil
+        close(ends[0])
+        // The server itself may have collected the process already: what counts is what it said.
+        if process > 0 { waitpid(process, nil, 0) }
         return answer
     }
 
@@ -75,13 +74,23 @@ public struct ModelChecker: Sendable {
         } && lseek(file, 0, SEEK_SET) == 0
     }
 
-    private func readAll(_ file: Int32) -> [UInt8] {
+    /// Reads until the answer is complete or the process has ended. Not until the end of the file: a process that the
+    /// server forked in between holds the other end of the pipe as well.
+    private func readAnswer(_ file: Int32, of process: pid_t) -> [UInt8] {
         var answer: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 4_096)
-        while answer.count < ModelCheckAnswer.sizeLimit {
-            let count = read(file, &buffer, buffer.count)
-            guard count > 0 else { break }
-            answer.append(contentsOf: buffer.prefix(count))
+        var hasEnded = false
+        while !ModelCheckAnswer.isComplete(answer) {
+            var event = pollfd(fd: file, events: Int16(POLLIN), revents: 0)
+            if poll(&event, 1, hasEnded ? 0 : 100) > 0 {
+                var buffer = [UInt8](repeating: 0, count: 4_096)
+                let count = read(file, &buffer, buffer.count)
+                guard count > 0 else { break }
+                answer.append(contentsOf: buffer.prefix(count))
+            } else if hasEnded {
+                break
+            } else {
+                hasEnded = waitpid(process, nil, WNOHANG) != 0
+            }
         }
         return answer
     }
@@ -124,19 +133,28 @@ public enum ModelCheckAnswer: Equatable, Sendable {
     /// The engine's text.
     case refused(String)
 
-    static let sizeLimit = 65_536
+    private static let textLimit = 16_384
     private static let usableMark: UInt8 = 0x2B
     private static let refusedMark: UInt8 = 0x2D
+    private static let end: UInt8 = 0
 
-    /// The form on the wire.
+    /// The form on the wire: a mark, the text, a NUL.
     public var bytes: [UInt8] {
         switch self {
-        case .usable: [Self.usableMark]
-        case .refused(let text): [Self.refusedMark] + Array(text.utf8.prefix(Self.sizeLimit - 1))
+        case .usable: [Self.usableMark, Self.end]
+        case .refused(let text):
+            [Self.refusedMark] + text.utf8.filter { $0 != Self.end }.prefix(Self.textLimit) + [Self.end]
         }
     }
 
+    /// Whether nothing more is to come, or more than an answer has.
+    static func isComplete(_ bytes: [UInt8]) -> Bool {
+        bytes.last == end || bytes.count > textLimit + 2
+    }
+
     init?(_ bytes: [UInt8]) {
+        guard bytes.last == Self.end else { return nil }
+        let bytes = bytes.dropLast()
         switch bytes.first {
         case Self.usableMark: self = .usable
         case Self.refusedMark: self = .refused(String(decoding: bytes.dropFirst(), as: UTF8.self))

@@ -55,7 +55,8 @@ final class WorkerThread: Sendable {
     /// Runs `body` in a new thread and waits for its result; nil when the system has no thread to give.
     static func value<Value: Sendable>(name: String, _ body: @escaping @Sendable () -> Value) -> Value? {
         let result = Pending<Value>()
-        guard WorkerThread(name: name, body: { result.fulfil(body()) }) != nil else { return nil }
+        guard let thread = WorkerThread(name: name, body: { result.fulfil(body()) }) else { return nil }
+        defer { _ = thread.join(withinSeconds: 60) }
         return result.wait()
     }
 

@@ -47,7 +47,7 @@ enum ONNXModelInspection {
         var uncounted = 0
         var fields = WireReader(bytes)
         while let field = try fields.next(orThrow: malformed) {
-            if message == .tensor, field.number == 13 || (field.number == 14 && field.value == 1) {
+            if message == .tensor, field.number == 13 || (field.number == 14 && field.enumeration == 1) {
                 throw externalData
             }
             if let child = message.child(field.number), let content = field.content {
@@ -67,6 +67,9 @@ private struct WireReader {
         var value: UInt64?
         /// Of a length-delimited field.
         var content: UnsafeRawBufferPointer?
+
+        /// The value as the engine's parser takes it for an enumeration: by its low 32 bits.
+        var enumeration: Int32? { value.map { Int32(truncatingIfNeeded: $0) } }
     }
 
     private let bytes: UnsafeRawBufferPointer
@@ -79,8 +82,9 @@ private struct WireReader {
     /// The next field, nil at the end.
     mutating func next(orThrow error: InferenceError) throws(InferenceError) -> Field? {
         guard position < bytes.count else { return nil }
-        guard let tag = varint(), let number = Int(exactly: tag >> 3), number > 0 else { throw error }
-        var field = Field(number: number)
+        // The engine's parser reads tags as 32 bits: longer ones would be other fields to it than to us.
+        guard let tag = varint(), tag <= UInt32.max, tag >> 3 > 0 else { throw error }
+        var field = Field(number: Int(tag >> 3))
         switch tag & 7 {
         case 0:
             guard let value = varint() else { throw error }

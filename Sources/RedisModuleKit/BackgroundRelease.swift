@@ -1,0 +1,22 @@
+/// Gives large blocks of memory back where nobody waits: handing many pages to the system takes milliseconds.
+public enum BackgroundRelease {
+    /// Runs a job in a thread other than the main one. Set once, while the module is loaded; nil runs jobs in place.
+    nonisolated(unsafe) public static var executor: ((@escaping @Sendable () -> Void) -> Void)?
+
+    /// Below this many bytes handing over costs more than releasing.
+    private static let threshold = 1 << 20
+
+    /// Runs `release`, which gives `byteCount` bytes back: in the background when there are many.
+    static func run(_ byteCount: Int, _ release: @escaping @Sendable () -> Void) {
+        if byteCount >= threshold, let executor { executor(release) } else { release() }
+    }
+}
+
+/// Carries a pointer into another thread.
+struct SendablePointer<Pointer>: @unchecked Sendable {
+    let value: Pointer
+
+    init(_ value: Pointer) {
+        self.value = value
+    }
+}
