@@ -117,7 +117,7 @@ extension InferenceEngine {
     private func isTrusted(_ path: String) -> Bool {
         guard let root = configuration.trustedBackendsPath else { return true }
         guard let root = canonicalPath(root), let path = canonicalPath(path) else { return false }
-        return path.hasPrefix(root + "/")
+        return path.hasPrefix(root.hasSuffix("/") ? root : root + "/")
     }
 
     /// The engine, loaded from its default place if it has not been. Takes long the first time: loader threads only.
@@ -157,13 +157,21 @@ extension InferenceEngine {
         loader.submit { [weak model, unowned self] watch in
             guard model != nil else { return }
             let result = build(definition, watch)
-            for waiter in model?.finishLoading(result) ?? [] { waiter() }
+            // Whoever is told must be able to be the last to let go of what was built.
+            let waiters = model?.finishLoading(consume result) ?? []
+            for waiter in waiters { waiter() }
         }
         return model
     }
 
-    /// Refuses a further model from a client while too many wait to be loaded.
-    public func checkLoadLimit() throws(InferenceError) {
+    /// Refuses at once what need not be tried: a model for an engine that is not there, or a further one while too many
+    /// wait to be loaded.
+    public func checkCanLoad(_ definition: ModelDefinition) throws(InferenceError) {
+        let path = resolveLibraryPath(definition.backend.defaultPath)
+        guard registry.loadedBackend(definition.backend) != nil || access(path, R_OK) == 0 else {
+            configuration.log("the \(definition.backend.name) engine was looked for at \(path) and is not there")
+            throw .couldNotLoadBackend
+        }
         let limit = configuration.loadLimit
         guard loader.depth < limit else { throw .tooManyLoads(limit: limit) }
     }

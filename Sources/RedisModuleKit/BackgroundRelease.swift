@@ -4,7 +4,7 @@ public enum BackgroundRelease {
     nonisolated(unsafe) public static var executor: ((@escaping @Sendable () -> Void) -> Void)?
 
     /// Below this many bytes handing over costs more than releasing.
-    private static let threshold = 1 << 20
+    private static let threshold = 64 << 10
 
     /// Runs `release`, which gives `byteCount` bytes back: in the background when there are many.
     static func run(_ byteCount: Int, _ release: @escaping @Sendable () -> Void) {

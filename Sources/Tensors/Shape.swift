@@ -37,7 +37,8 @@ public struct Shape: Sendable {
         overflow.isEmpty ? (0..<rank).map { inline[$0] } : overflow
     }
 
-    /// The product of the dimensions, 1 for a scalar; nil when it does not fit `Int` or a dimension is negative.
+    /// The product of the dimensions, 1 for a scalar; nil when a dimension is negative, or when the product of those that
+    /// are not zero does not fit `Int`.
     public var elementCount: Int? {
         var count = 1
         var hasZero = false

@@ -39,8 +39,8 @@ enum ModelStore {
         guard arguments.count >= 6, let key = arguments.next() else { throw .wrongArity(of: arguments) }
         let engine = InferenceEngine.shared
         let definition = try ModelClause(engine.registry).parse(&arguments, key: key)
-        if !context.flags.contains(.replicated), !context.flags.contains(.loading) {
-            do throws(InferenceError) { try engine.checkLoadLimit() } catch { throw CommandError(error) }
+        if context.flags.isDisjoint(with: [.replicated, .loading]) {
+            do throws(InferenceError) { try engine.checkCanLoad(definition) } catch { throw CommandError(error) }
         }
         guard context.allowsBlocking else {
             guard context.openForReading(key).accepts(ModelType.valueType) else { throw .wrongType }

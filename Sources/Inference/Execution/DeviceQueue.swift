@@ -5,8 +5,8 @@ internal import Tensors
 ///
 /// This is where requests for the same model will be gathered into batches.
 final class DeviceQueue: @unchecked Sendable {
-    /// Threads per queue that may be lost to runs that do not end.
-    static let abandonedLimit = 16
+    /// Threads that may be lost to runs that do not end.
+    static let lostLimit = 16
 
     let name: String
     private let clock: MonotonicClock
@@ -16,7 +16,8 @@ final class DeviceQueue: @unchecked Sendable {
     private let lock = ConditionLock()
     private var waiting = Deque<InferenceRequest>()
     private var workers: [Worker] = []
-    private var abandonedCount = 0
+    /// Those in runs that have been given up.
+    private var lost: [Worker] = []
     private var isStopping = false
 
     /// Starts the threads; nil when the system has none to give.
@@ -59,7 +60,7 @@ final class DeviceQueue: @unchecked Sendable {
     func submit(_ request: InferenceRequest) -> Bool {
         request.markSubmitted(clock.now())
         return lock.withLock {
-            guard waiting.count < limit, !workers.isEmpty else { return false }
+            guard waiting.count < limit, !workers.isEmpty, !isStopping else { return false }
             waiting.append(request)
             lock.signal()
             return true
@@ -88,9 +89,13 @@ final class DeviceQueue: @unchecked Sendable {
             let outcome = request.hasTimedOut(start) ? .timedOut : execute(request, worker.watch)
             let isAbandoned = lock.withLock {
                 worker.request = nil
+                lost.removeAll { $0 === worker }
                 return worker.isAbandoned
             }
-            guard !isAbandoned else { return }
+            guard !isAbandoned else {
+                worker.thread?.detach()
+                return
+            }
             request.end(outcome, microseconds: (clock.now() - start) / 1_000)
         }
     }
@@ -135,9 +140,9 @@ final class DeviceQueue: @unchecked Sendable {
     /// Strikes a worker off and starts another, unless too many have been lost. The lock must be held.
     private func replace(_ worker: Worker) {
         worker.isAbandoned = true
-        abandonedCount += 1
+        lost.append(worker)
         guard let index = workers.firstIndex(where: { $0 === worker }) else { return }
-        if abandonedCount <= Self.abandonedLimit, let replacement = startWorker(worker.number) {
+        if lost.count <= Self.lostLimit, let replacement = startWorker(worker.number) {
             workers[index] = replacement
         } else {
             workers.remove(at: index)
@@ -148,12 +153,12 @@ final class DeviceQueue: @unchecked Sendable {
 
     /// Lets the workers finish what they run, starts nothing more, and joins them. Returns whether all ended in time.
     func stop(withinSeconds seconds: Int) -> Bool {
-        let (workers, lost) = lock.withLock { () -> ([Worker], Int) in
+        let workers = lock.withLock {
             isStopping = true
             lock.broadcast()
-            return (self.workers, abandonedCount)
+            return self.workers + lost
         }
         for worker in workers { worker.watch.close() }
-        return workers.allSatisfy { $0.thread?.join(withinSeconds: seconds) ?? true } && lost == 0
+        return workers.allSatisfy { $0.thread?.join(withinSeconds: seconds) ?? true }
     }
 }

@@ -78,12 +78,14 @@ struct ReadyModel: @unchecked Sendable {
 extension Model {
     /// Ends the loading phase. Returns who is to be told: by a caller that no longer holds the model, so that it goes
     /// when those who were told let go of it.
-    func finishLoading(_ result: Result<(any LoadedModel, DeviceQueue), InferenceError>) -> [@Sendable () -> Void] {
-        let result = result.map { model, queue in
+    func finishLoading(
+        _ result: consuming Result<(any LoadedModel, DeviceQueue), InferenceError>
+    ) -> [@Sendable () -> Void] {
+        let ready = result.map { model, queue in
             owned.withLock { $0 = model }
             return ReadyModel(model: model, queue: queue)
         }
-        _ = outcome.storeIfNil(Outcome(result))
+        _ = outcome.storeIfNil(Outcome(ready))
         return waiters.withLock { $0.take() ?? [] }
     }
 

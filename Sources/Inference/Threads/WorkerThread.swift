@@ -46,10 +46,18 @@ final class WorkerThread: Sendable {
         return time.tv_sec * 1_000_000_000 + time.tv_nsec
     }
 
-    /// Waits for the thread's end, `seconds` at most. Returns whether it ended. To be called once.
+    /// Waits for the thread's end, `seconds` at most. Returns whether it has ended.
     func join(withinSeconds seconds: Int) -> Bool {
-        guard let thread = handle.withLock({ $0 }) else { return true }
-        return linux_thread_join(thread, Int32(clamping: seconds))
+        // Taken for as long as the wait lasts: the thread may want to detach itself meanwhile, and need not then.
+        guard let thread = handle.withLock({ $0.take() }) else { return true }
+        let hasEnded = linux_thread_join(thread, Int32(clamping: seconds))
+        if !hasEnded { handle.withLock { $0 = thread } }
+        return hasEnded
+    }
+
+    /// Says that nobody will join the thread, unless somebody is doing so. To be called by the thread itself.
+    func detach() {
+        if let thread = handle.withLock({ $0.take() }) { pthread_detach(thread) }
     }
 
     /// Runs `body` in a new thread and waits for its result; nil when the system has no thread to give.

@@ -1,0 +1,19 @@
+import Inference
+import TestSupport
+import Testing
+
+extension BackendDescription {
+    /// An engine that no test opens.
+    static let unopened = BackendDescription(name: "FAKE", id: 9, defaultPath: "fake.so", needsNames: false, open: nil)
+}
+
+extension ModelDefinition {
+    static func fake(
+        key: String = "m", device: String = "CPU", backend: BackendDescription = .unopened,
+        inputNames: [String] = [], outputNames: [String] = [], tag: String = ""
+    ) throws -> ModelDefinition {
+        ModelDefinition(
+            key: Array(key.utf8), backend: backend, device: try #require(Device(device)), tag: Array(tag.utf8),
+            batching: Batching(), inputNames: inputNames, outputNames: outputNames, blob: ModelBlob([Bytes([1, 2, 3])]))
+    }
+}

@@ -1,0 +1,101 @@
+import Synchronization
+import Tensors
+import TestSupport
+import Testing
+
+@testable import Inference
+
+/// A started engine with a clock of its own and one backend, whose models the test makes by key.
+final class EngineFixture: Sendable {
+    let clock = ManualClock()
+    let engine: InferenceEngine
+    let inbox = Inbox()
+    let backend: BackendDescription
+    private let loadedKeys: LoadedKeys
+
+    /// - Parameter load: makes the engine's form of a model; called in a loader thread.
+    init(_ configuration: InferenceEngine.Configuration, load: @escaping FakeBackend.Load) throws {
+        let keys = LoadedKeys()
+        let fake = FakeBackend { definition throws(InferenceError) in
+            keys.append(String(decoding: definition.key, as: UTF8.self))
+            return try load(definition)
+        }
+        backend = BackendDescription(
+            name: "FAKE", id: 9, defaultPath: "fake.so", needsNames: false,
+            open: { _, _ throws(InferenceError) in fake })
+        loadedKeys = keys
+        engine = InferenceEngine(backends: [backend], clock: clock.monotonic)
+        try #require(engine.start(configuration, backendsPath: "/backends"))
+    }
+
+    /// Keys of the models that the backend was asked to load, in order.
+    var loads: [String] { loadedKeys.all }
+
+    /// Makes a model and puts it into the directory. It may not be loaded yet.
+    func store(
+        _ key: String = "m", device: String = "CPU", inputNames: [String] = [], outputNames: [String] = [],
+        completion: (@Sendable () -> Void)? = nil
+    ) throws -> Model {
+        let definition = try ModelDefinition.fake(
+            key: key, device: device, backend: backend, inputNames: inputNames, outputNames: outputNames)
+        let model = engine.makeModel(definition, completion: completion)
+        engine.directory.add(model)
+        return model
+    }
+
+    /// As ``store(_:device:inputNames:outputNames:completion:)``, and waits until the model is ready or broken.
+    func load(_ key: String = "m", device: String = "CPU") throws -> Model {
+        let hasLoaded = Gate("\(key) is loaded")
+        let model = try store(key, device: device) { hasLoaded.open() }
+        try hasLoaded.wait()
+        return model
+    }
+
+    func submit(_ value: Float, to model: Model, inputs: Int = 1, outputs: Int = 1) throws {
+        let tensor = try makeTensor(.float, [value])
+        engine.submit(
+            InferenceRequest(
+                model: model, inputs: Array(repeating: tensor, count: inputs), outputCount: outputs, timeout: nil,
+                receiver: inbox))
+    }
+
+    private final class LoadedKeys: Sendable {
+        private let keys = Mutex<[String]>([])
+
+        var all: [String] { keys.withLock { $0 } }
+
+        func append(_ key: String) {
+            keys.withLock { $0.append(key) }
+        }
+    }
+}
+
+/// How a test wants its engine.
+struct EngineSetup {
+    var configuration = InferenceEngine.Configuration()
+    private let load: FakeBackend.Load
+
+    init(load: @escaping FakeBackend.Load = { _ in FakeModel() }) {
+        self.load = load
+        // One after the other, so that tests can tell what comes when.
+        configuration.loaderThreads = 1
+    }
+
+    /// Runs `body` with an engine, and stops the engine. Models that `body` makes must not outlive it.
+    func withEngine(_ body: (EngineFixture) throws -> Void) throws {
+        let fixture = try EngineFixture(configuration, load: load)
+        defer { #expect(fixture.engine.stop()) }
+        try body(fixture)
+    }
+}
+
+/// Runs `body` with an engine whose models return their inputs.
+func withEngine(_ body: (EngineFixture) throws -> Void) throws {
+    try EngineSetup().withEngine(body)
+}
+
+extension Model.Phase {
+    var isLoading: Bool { if case .loading = self { true } else { false } }
+    var isReady: Bool { if case .ready = self { true } else { false } }
+    var error: InferenceError? { if case .broken(let error) = self { error } else { nil } }
+}
