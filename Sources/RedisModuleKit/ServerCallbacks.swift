@@ -12,8 +12,8 @@ extension ModuleContext {
     /// Has `write` produce the module's sections whenever a client asks for INFO. Returns false when refused.
     public func onInfo(_ write: @escaping (InfoWriter) -> Void) -> Bool {
         Callbacks.info = write
-        return RedisModule_RegisterInfoFunc(raw) { info, _ in
-            if let info = InfoWriter(info) { Callbacks.info(info) }
+        return RedisModule_RegisterInfoFunc(raw) { info, isCrashReport in
+            if let info = InfoWriter(info, isCrashReport: isCrashReport != 0) { Callbacks.info(info) }
         } == RM_OK
     }
 

@@ -17,6 +17,7 @@ struct InfoSections {
         }
         if info.section("git") { info.field("git_sha", gitSHA) }
         if info.section("load_time_configs") { writeConfiguration(to: info) }
+        guard !info.isCrashReport else { return }
         if info.section("backends_info") { writeBackends(to: info) }
         if info.section("cpu") { writeProcessorTimes(to: info) }
         if info.section("models") { writeModels(to: info) }
