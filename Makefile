@@ -18,10 +18,20 @@ SERVER ?= redis7
 DATA ?=
 ## ONCE=              run: 1 stops the server after the table
 ONCE ?=
-## SERVERS=           test, test-integration: the servers to test on; default: all three
+## SERVERS=           test, test-integration, fuzz, hammer, stall: the servers; default: all three
 SERVERS ?= redis7 redis8 valkey9
 ## PYTEST_ARGS=       test, test-integration: further arguments for pytest, such as -k NAME
 PYTEST_ARGS ?=
+## SEED=              fuzz, hammer: repeat the run with this seed; default: a new one, which is printed
+SEED ?=
+## COUNT=1000000      fuzz: commands per server
+COUNT ?= 1000000
+## MODELS=2000        fuzz: damaged model files per server
+MODELS ?= 2000
+## SECONDS=60         hammer: duration per server
+SECONDS ?= 60
+## STALL_ARGS=        stall: further arguments, such as --rounds 20, or --shield on a shared machine
+STALL_ARGS ?=
 ## BENCH_ARGS=        bench: further arguments for the benchmark, such as --rounds 5
 BENCH_ARGS ?=
 
@@ -89,6 +99,24 @@ bench: build ## Measure the module against ECHO on one server
 	@$(BOOTSTRAP) ensure redis7 $(SERVER) test-venv
 	@"$$($(BOOTSTRAP) path test-venv)" benchmarks/first_benchmark.py \
 		--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so $(BENCH_ARGS)
+
+.PHONY: fuzz
+fuzz: build ## Send a million bad commands and thousands of damaged model files to each server
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv magika
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.fuzz --seed "$(SEED)" --count $(COUNT) --models $(MODELS)
+
+.PHONY: hammer
+hammer: build ## Let many clients use each server at once and some leave in the middle
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.hammer --seed "$(SEED)" --seconds $(SECONDS)
+
+.PHONY: stall
+stall: build ## Measure how long others wait while a large model is stored, replaced and deleted
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv minilm
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.stall $(STALL_ARGS)
 
 .PHONY: format
 format: swift ## Format the Swift sources

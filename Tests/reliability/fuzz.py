@@ -1,0 +1,68 @@
+"""Bad commands and damaged model files against real servers: ``python -m reliability.fuzz --help``.
+
+Needs REDISAI_SERVERS, REDISAI_MODULE and REDISAI_MAGIKA as the integration tests do. Ends with status 1 when a server
+dies or hangs, answers what the contract does not allow, or keeps memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import sys
+
+from support.server import Server, ServerKind, kinds_from_environment, module_from_environment
+
+from reliability import command_campaign, command_fuzz, model_campaign
+
+
+def main() -> int:
+    options = _parse_arguments()
+    seed = options.seed or secrets.token_hex(4)
+    kinds = [kind for kind in kinds_from_environment() if not options.servers or kind.name in options.servers]
+    print(f"seed {seed} (repeat with SEED={seed}), {options.count:,} commands, {options.models:,} model files")
+    problems: list[str] = []
+    for kind in kinds:
+        if options.count:
+            problems += fuzz_commands(kind, seed, options.count)
+        if options.models:
+            problems += fuzz_models(kind, seed, options.models)
+    for problem in problems:
+        print(f"PROBLEM {problem}", file=sys.stderr)
+    print(f"seed {seed}: {len(problems)} problems")
+    return 1 if problems else 0
+
+
+def fuzz_commands(kind: ServerKind, seed: str, count: int) -> list[str]:
+    """The stage of bad commands on one kind of server."""
+    print(f"==> commands on {kind.name}", flush=True)
+    module = module_from_environment()
+    with Server(kind.name, kind.binary, module, module_args=command_fuzz.MODULE_ARGS, lifetime=6 * 3600) as server:
+        campaign = command_campaign.run_campaign(server, seed, count)
+        tally = campaign.tally
+        for name, number in sorted(tally.commands.items()):
+            print(f"  {name:18} {number:>9,}")
+        print(f"  {len(tally.errors)} different error texts, {tally.succeeded:,} commands succeeded")
+        print(f"  whether they succeed was foreseen for {tally.decided / max(1, tally.total):.1%} of the commands")
+        print(f"  RSS slope {campaign.rss_slope():,.0f} bytes per 1,000 commands")
+        report = server.crash_report()
+        return campaign.problems + ([report] if report and not campaign.troubles else [])
+
+
+def fuzz_models(kind: ServerKind, seed: str, count: int) -> list[str]:
+    """The stage of damaged model files on one kind of server."""
+    print(f"==> model files on {kind.name}", flush=True)
+    module = module_from_environment()
+    return model_campaign.run(kind, module, seed, count)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="fuzz", description=__doc__.splitlines()[0])
+    parser.add_argument("--seed", default="", help="default: a new one, which is printed")
+    parser.add_argument("--count", type=int, default=1_000_000, help="commands per server")
+    parser.add_argument("--models", type=int, default=2_000, help="damaged model files per server")
+    parser.add_argument("servers", nargs="*", help="names from REDISAI_SERVERS; default: all")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
