@@ -14,6 +14,12 @@ open class BlockedOperation: @unchecked Sendable {
         .null
     }
 
+    /// Whether ``clientDidLeave()`` is wanted: for long work that nobody else needs.
+    open var isCancelledByDisconnect: Bool { false }
+
+    /// The client has gone; the operation may let go of everything, itself included. Main thread.
+    open func clientDidLeave() {}
+
     /// Lets the main thread answer. Any thread; the operation must not be touched by its caller afterwards.
     public final func complete() {
         client.take()?.unblock(with: self)
@@ -21,8 +27,9 @@ open class BlockedOperation: @unchecked Sendable {
 
     /// Blocks the client of `context` until ``complete()``. The time until then is reported to SLOWLOG.
     fileprivate func block(_ context: CommandContext) {
-        client = BlockedClient(context)
+        client = BlockedClient(context, reportingDisconnectTo: isCancelledByDisconnect ? self : nil)
     }
+
 }
 
 extension CommandContext {
@@ -37,9 +44,29 @@ extension CommandContext {
 struct BlockedClient: ~Copyable, @unchecked Sendable {
     private let raw: OpaquePointer?
 
-    init(_ context: CommandContext) {
+    init(_ context: CommandContext, reportingDisconnectTo operation: BlockedOperation?) {
         raw = RedisModule_BlockClient(context.raw, Self.reply, nil, Self.release, 0)
+        if let raw, let operation {
+            Self.watched[raw] = WeakOperation(operation)
+            RedisModule_SetDisconnectCallback(raw, Self.disconnect)
+        }
         _ = RedisModule_BlockedClientMeasureTimeStart(raw)
+    }
+
+    /// Who wants to know that a client has gone. Main thread only; an entry goes with its client or its answer.
+    nonisolated(unsafe) private static var watched: [OpaquePointer: WeakOperation] = [:]
+
+    private struct WeakOperation {
+        weak var operation: BlockedOperation?
+
+        init(_ operation: BlockedOperation) {
+            self.operation = operation
+        }
+    }
+
+    private static let disconnect: @convention(c) (OpaquePointer?, OpaquePointer?) -> Void = { _, raw in
+        guard let raw, let operation = watched.removeValue(forKey: raw)?.operation else { return }
+        operation.clientDidLeave()
     }
 
     consuming func unblock(with operation: BlockedOperation) {
@@ -57,6 +84,7 @@ struct BlockedClient: ~Copyable, @unchecked Sendable {
     private static let reply: @convention(c) (OpaquePointer?, UnsafeMutablePointer<OpaquePointer?>?, Int32) -> Int32 = {
         rawContext, _, _ in
         guard let rawContext else { return RM_ERR }
+        if !watched.isEmpty, let raw = RedisModule_GetBlockedClientHandle(rawContext) { watched[raw] = nil }
         let writer = ReplyWriter(context: rawContext)
         guard let pointer = RedisModule_GetBlockedClientPrivateData(rawContext) else {
             writer.error(CommandError("ERR Generic error"))

@@ -139,3 +139,19 @@ def test_shutdown_while_models_are_built(start_server):
     eventually(lambda: not server.alive(), "the server ends", timeout=15)
     assert server.exit_status == 0
     assert server.crash_report() is None
+
+
+def test_models_of_clients_that_left_are_not_built(server, raw):
+    """They would keep everybody else's models waiting."""
+    blob = onnx_models.mul_by_weights()
+    for number in range(300):
+        with server.raw() as leaving:
+            leaving.send(*store_command(f"left{number}", blob))
+            if number % 2:
+                leaving.abort()
+    eventually(lambda: int(server.info("clients")["blocked_clients"]) == 0, "the clients have gone")
+    assert int(server.info("modules")["ai_pending_loads"]) < 300
+    started = time.monotonic()
+    store_model(raw, "m", blob)
+    assert time.monotonic() - started < 5
+    assert raw.call("EXISTS", "m") == 1

@@ -62,6 +62,7 @@ static const int RM_EVENT_CRON_LOOP = 8;
 
 typedef int (*RedisModuleCmdFunc)(RedisModuleCtx *ctx, RedisModuleString **argv, int argc);
 typedef void (*RedisModuleFreePrivateDataFunc)(RedisModuleCtx *ctx, void *privdata);
+typedef void (*RedisModuleDisconnectFunc)(RedisModuleCtx *ctx, RedisModuleBlockedClient *client);
 typedef void (*RedisModuleInfoFunc)(RedisModuleInfoCtx *ctx, int for_crash_report);
 typedef void (*RedisModuleEventLoopOneShotFunc)(void *user_data);
 typedef long long (*RedisModuleConfigGetNumericFunc)(const char *name, void *privdata);
@@ -243,6 +244,9 @@ typedef struct RedisModuleCommandInfo {
        RedisModuleFreePrivateDataFunc free_private_data, long long timeout_ms),                                       \
       (ctx, reply, timeout, free_private_data, timeout_ms))                                                           \
     X(int, UnblockClient, (RedisModuleBlockedClient * client, void *private_data), (client, private_data))            \
+    X(RedisModuleBlockedClient *, GetBlockedClientHandle, (RedisModuleCtx * ctx), (ctx))                              \
+    X(void, SetDisconnectCallback, (RedisModuleBlockedClient * client, RedisModuleDisconnectFunc callback),           \
+      (client, callback))                                                                                             \
     X(void *, GetBlockedClientPrivateData, (RedisModuleCtx * ctx), (ctx))                                             \
     X(int, BlockedClientMeasureTimeStart, (RedisModuleBlockedClient * client), (client))                              \
     X(int, BlockedClientMeasureTimeEnd, (RedisModuleBlockedClient * client), (client))                                \

@@ -69,6 +69,13 @@ enum ModelStore {
             self.key = key
         }
 
+        // Models that nobody waits for any more must not keep others from being built.
+        override var isCancelledByDisconnect: Bool { true }
+
+        override func clientDidLeave() {
+            model = nil
+        }
+
         override func finish(_ context: CommandContext) throws(CommandError) -> Reply {
             // The loader thread may hold the operation a moment longer: not the model through it.
             guard let model = model.take() else { throw CommandError("ERR Generic error") }
