@@ -34,6 +34,8 @@ public final class InferenceEngine: @unchecked Sendable {
     /// Opens engines and gives the memory of models back, at normal priority.
     private let housekeeper: BackgroundThreads
     private let queues = Mutex<[String: DeviceQueue]>([:])
+    /// Engines whose absence the operator has been told of.
+    private let reportedEngines = Mutex<Set<String>>([])
     /// Where relative library paths start.
     private let backendsPath = Mutex("")
 
@@ -127,12 +129,18 @@ extension InferenceEngine {
         let isLoaded = housekeeper.value { [unowned self] in
             loadBackend(description, untrustedPath: description.defaultPath)
         }
-        if isLoaded != true, registry.loadedBackend(description) == nil {
-            let path = resolveLibraryPath(description.defaultPath)
-            configuration.log("the \(description.name) engine could not be loaded from \(path)")
+        guard isLoaded != nil, let backend = registry.loadedBackend(description) else {
+            reportMissing(description)
+            throw .couldNotLoadBackend
         }
-        guard let backend = registry.loadedBackend(description) else { throw .couldNotLoadBackend }
         return backend
+    }
+
+    /// Tells the operator where an engine was looked for: once, since clients can ask for it as often as they like.
+    private func reportMissing(_ description: BackendDescription) {
+        guard reportedEngines.withLock({ $0.insert(description.name).inserted }) else { return }
+        let path = resolveLibraryPath(description.defaultPath)
+        configuration.log("the \(description.name) engine was asked for and could not be loaded from \(path)")
     }
 }
 
@@ -169,7 +177,7 @@ extension InferenceEngine {
     public func checkCanLoad(_ definition: ModelDefinition) throws(InferenceError) {
         let path = resolveLibraryPath(definition.backend.defaultPath)
         guard registry.loadedBackend(definition.backend) != nil || access(path, R_OK) == 0 else {
-            configuration.log("the \(definition.backend.name) engine was looked for at \(path) and is not there")
+            reportMissing(definition.backend)
             throw .couldNotLoadBackend
         }
         let limit = configuration.loadLimit
@@ -210,7 +218,7 @@ extension InferenceEngine {
         housekeeper.submit { _ in body() }
     }
 
-    /// Carries the last reference to a loaded model into a loader thread.
+    /// Carries the last reference to a loaded model into another thread.
     private final class Parting: @unchecked Sendable {
         private var loaded: (any LoadedModel)?
 

@@ -134,3 +134,13 @@ def test_a_run_refused_at_the_output_key_has_run(raw, model):
     raw.call("SET", "y", "text")
     assert isinstance(execute(raw, model, ["x", "x"], ["y"]), Error)
     assert stats(raw, model)["calls"] == 1
+
+
+def test_rows_that_no_tensor_has_do_not_overflow_the_count(raw):
+    """A model may answer with [2^62, 0]: any number of rows, of no elements."""
+    store_model(raw, "m", onnx_models.empty_rows(2**62))
+    set_tensor(raw, "x", [1.0])
+    for _ in range(4):
+        assert execute(raw, "m", ["x"], ["y"]) == OK
+    assert stats(raw, "m")["calls"] == 4
+    assert raw.call("AI.TENSORGET", "y", "META")[3] == [2**62, 0]

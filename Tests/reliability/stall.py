@@ -27,13 +27,12 @@ from reliability.latency import Ping, Pings, Summary, measure, summarize
 PACE_MS = 1.0
 P99_BAR_MS = 2.0
 MAX_BAR_MS = 20.0
-CHUNK_BYTES = 1_000_000
+# The server reads an argument of 32 KiB or more in as large pieces as have arrived; shorter ones let others in between.
+CHUNK_BYTES = 32_000
 SOCKET_NAME = "ping.sock"
 SERVER_CONFIG = ("--unixsocket", SOCKET_NAME)
 WORST_SHOWN = 8
 IDLE_SECONDS = 5.0
-# Between two steps: frees in the background have their turn, and the next step starts from rest.
-PAUSE_SECONDS = 0.2
 # The worker's own copying must not compete with the pinging client.
 WORKER_NICENESS = 10
 SHIELD_NICENESS = -15
@@ -111,8 +110,9 @@ class Measurement:
 class _Recorder:
     """Sends commands and notes how long each part of their exchange takes."""
 
-    def __init__(self, client: RawClient) -> None:
+    def __init__(self, client: RawClient, pause: float) -> None:
         self._client = client
+        self._pause = pause
         self.phases: list[Phase] = []
 
     def call(self, name: str, encoded: bytes, is_long: bool = True) -> None:
@@ -128,35 +128,38 @@ class _Recorder:
         else:
             self.phases.append(Phase(name, start, end))
         start = time.perf_counter_ns()
-        time.sleep(PAUSE_SECONDS)
+        time.sleep(self._pause)
         self.phases.append(Phase(f"{name}: aftermath", start, time.perf_counter_ns()))
 
 
-def store_models(port: int, minilm: str, rounds: int) -> list[Phase]:
+def store_models(port: int, minilm: str, rounds: int, pause: float) -> list[Phase]:
     """Stores, replaces and deletes the model; the body of the working process."""
-    return _store(port, rounds, [minilm_onnx_bytes(minilm)])
+    return _store(port, rounds, pause, [minilm_onnx_bytes(minilm)])
 
 
-def store_models_in_chunks(port: int, minilm: str, rounds: int) -> list[Phase]:
-    """The same with the file in arguments of 1 MB: the server takes a long argument in at one go."""
+def store_models_in_chunks(port: int, minilm: str, rounds: int, pause: float) -> list[Phase]:
+    """The same with the file in short arguments."""
     blob = minilm_onnx_bytes(minilm)
-    return _store(port, rounds, [blob[start : start + CHUNK_BYTES] for start in range(0, len(blob), CHUNK_BYTES)])
+    chunks = [blob[start : start + CHUNK_BYTES] for start in range(0, len(blob), CHUNK_BYTES)]
+    return _store(port, rounds, pause, chunks)
 
 
-def _store(port: int, rounds: int, chunks: Sequence[bytes]) -> list[Phase]:
+def _store(port: int, rounds: int, pause: float, chunks: Sequence[bytes]) -> list[Phase]:
     store = encode_command("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", *chunks)
-    return _work(port, rounds, [("store", store), ("replace", store)], ["AI.MODELDEL", "m"])
+    return _work(port, rounds, pause, [("store", store), ("replace", store)], ["AI.MODELDEL", "m"])
 
 
-def set_strings(port: int, minilm: str, rounds: int) -> list[Phase]:
+def set_strings(port: int, minilm: str, rounds: int, pause: float) -> list[Phase]:
     """The same with a string of the same size."""
     command = encode_command("SET", "s", minilm_onnx_bytes(minilm))
-    return _work(port, rounds, [("set", command), ("set again", command)], ["UNLINK", "s"])
+    return _work(port, rounds, pause, [("set", command), ("set again", command)], ["UNLINK", "s"])
 
 
-def _work(port: int, rounds: int, long: Sequence[tuple[str, bytes]], delete: Sequence[Argument]) -> list[Phase]:
+def _work(
+    port: int, rounds: int, pause: float, long: Sequence[tuple[str, bytes]], delete: Sequence[Argument]
+) -> list[Phase]:
     with RawClient(port, timeout=60) as client:
-        recorder = _Recorder(client)
+        recorder = _Recorder(client, pause)
         for _ in range(rounds):
             for name, command in long:
                 recorder.call(name, command)
@@ -171,13 +174,15 @@ JOBS = {
 }
 
 
-def _worker(job: str, port: int, minilm: str, rounds: int, ready: Event, go: Event, result: Connection) -> None:
+def _worker(
+    job: str, port: int, minilm: str, rounds: int, pause: float, ready: Event, go: Event, result: Connection
+) -> None:
     """Has everything read and imported before the measurement starts."""
     os.nice(WORKER_NICENESS)
     minilm_onnx_bytes(minilm)
     ready.set()
     go.wait()
-    result.send(JOBS[job](port, minilm, rounds))
+    result.send(JOBS[job](port, minilm, rounds, pause))
 
 
 def measure_idle(server: Server, seconds: float = IDLE_SECONDS) -> Measurement:
@@ -186,12 +191,13 @@ def measure_idle(server: Server, seconds: float = IDLE_SECONDS) -> Measurement:
     return Measurement("idle", _measure(server, lambda: time.monotonic() > end), [])
 
 
-def measure_work(server: Server, job: str, minilm: str, rounds: int) -> Measurement:
-    """Pings while another process does one of the jobs above."""
+def measure_work(server: Server, job: str, minilm: str, rounds: int, pause: float = 0.0) -> Measurement:
+    """Pings while another process does one of the jobs above, with `pause` seconds after each step."""
     context = multiprocessing.get_context("spawn")
     ready, go = context.Event(), context.Event()
     receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_worker, args=(job, server.port, minilm, rounds, ready, go, sending), daemon=True)
+    arguments = (job, server.port, minilm, rounds, pause, ready, go, sending)
+    process = context.Process(target=_worker, args=arguments, daemon=True)
     process.start()
     # Only the worker keeps an open end, so that its death is noticed.
     sending.close()
@@ -218,21 +224,21 @@ def main() -> int:
     missed = []
     for kind in kinds_from_environment():
         if not options.servers or kind.name in options.servers:
-            missed += _report_kind(kind, minilm, options.rounds, options.shield)
+            missed += _report_kind(kind, minilm, options)
     for line in missed:
         print(f"MISSED {line}", file=sys.stderr)
     return 1 if missed else 0
 
 
-def _report_kind(kind: ServerKind, minilm: str, rounds: int, shield: bool) -> list[str]:
+def _report_kind(kind: ServerKind, minilm: str, options: argparse.Namespace) -> list[str]:
     print(f"==> {kind.name}", flush=True)
     with Server(kind.name, kind.binary, module_from_environment(), config=SERVER_CONFIG) as server:
-        if shield:
+        if options.shield:
             # The number of the process is that of its first thread; the others keep their priority.
             os.setpriority(os.PRIO_PROCESS, server.pid, SHIELD_NICENESS)
         # The first store loads the engine; that is measured like any other.
         measurements = [measure_idle(server)]
-        measurements += [measure_work(server, job, minilm, rounds) for job in JOBS]
+        measurements += [measure_work(server, job, minilm, options.rounds, options.pause) for job in JOBS]
     for measurement in measurements:
         _print_summary(measurement)
     for measurement in measurements[1:]:
@@ -258,6 +264,7 @@ def _print_details(measurement: Measurement) -> None:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="stall", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10, help="rounds of store, replace and delete per server")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds of rest after each step")
     parser.add_argument(
         "--shield",
         action="store_true",

@@ -25,16 +25,17 @@ public final class RunStatistics: Sendable {
             calls: calls.load(ordering: .relaxed), errors: errors.load(ordering: .relaxed))
     }
 
-    /// A run that took less than a microsecond counts as one: the duration grows with every success.
+    /// A run that took less than a microsecond counts as one: the duration grows with every success. Sums wrap: a model
+    /// may claim any number of rows, of no elements.
     func recordSuccess(microseconds: Int, samples rows: Int) {
-        duration.add(max(1, microseconds), ordering: .relaxed)
-        samples.add(rows, ordering: .relaxed)
-        calls.add(1, ordering: .relaxed)
+        duration.wrappingAdd(max(1, microseconds), ordering: .relaxed)
+        samples.wrappingAdd(rows, ordering: .relaxed)
+        calls.wrappingAdd(1, ordering: .relaxed)
     }
 
     func recordFailure() {
-        calls.add(1, ordering: .relaxed)
-        errors.add(1, ordering: .relaxed)
+        calls.wrappingAdd(1, ordering: .relaxed)
+        errors.wrappingAdd(1, ordering: .relaxed)
     }
 
     public func reset() {

@@ -93,6 +93,12 @@ def non_zero() -> bytes:
     return _model([helper.make_node("NonZero", ["x"], ["y"])], [_float("x")], [_value("y", TensorProto.INT64)])
 
 
+def empty_rows(rows: int) -> bytes:
+    """``y`` of shape [rows, 0], whatever ``x`` is."""
+    shape = numpy_helper.from_array(np.array([rows, 0], dtype=np.int64), "s")
+    return _model([helper.make_node("ConstantOfShape", ["s"], ["y"])], [_float("x")], [_float("y")], [shape])
+
+
 # Time
 
 
