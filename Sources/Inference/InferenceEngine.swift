@@ -200,11 +200,10 @@ extension InferenceEngine {
         }
     }
 
-    /// The last reference to a model has gone: forget its name, and free the engine's part where nobody waits.
+    /// The last reference to a model has gone: forget its name, and give its memory back where nobody waits.
     private func retire(_ model: Model, _ loaded: consuming (any LoadedModel)?) {
         directory.remove(model)
-        guard loaded != nil else { return }
-        let parting = Parting(loaded)
+        let parting = Parting(loaded, model.definition.blob)
         housekeeper.submit { _ in parting.release() }
     }
 
@@ -218,16 +217,20 @@ extension InferenceEngine {
         housekeeper.submit { _ in body() }
     }
 
-    /// Carries the last reference to a loaded model into another thread.
+    /// Carries what a model held into another thread: as a rule the last references.
     private final class Parting: @unchecked Sendable {
         private var loaded: (any LoadedModel)?
+        private var blob: ModelBlob?
 
-        init(_ loaded: consuming (any LoadedModel)?) {
+        init(_ loaded: consuming (any LoadedModel)?, _ blob: ModelBlob) {
             self.loaded = loaded
+            self.blob = blob
         }
 
+        /// One after the other: giving many pages back holds up the whole process's memory management.
         func release() {
             loaded = nil
+            blob = nil
         }
     }
 }

@@ -6,9 +6,10 @@ public enum BackgroundRelease {
     /// Below this many bytes handing over costs more than releasing.
     private static let threshold = 64 << 10
 
-    /// Runs `release`, which gives `byteCount` bytes back: in the background when there are many.
+    /// Runs `release`, which gives `byteCount` bytes back: in the background when there are many and the caller is the
+    /// main thread.
     static func run(_ byteCount: Int, _ release: @escaping @Sendable () -> Void) {
-        if byteCount >= threshold, let executor { executor(release) } else { release() }
+        if byteCount >= threshold, MainThread.isCurrent, let executor { executor(release) } else { release() }
     }
 }
 
