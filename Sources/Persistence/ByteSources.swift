@@ -3,6 +3,6 @@ public import RedisModuleKit
 
 // A model keeps its bytes where they arrived: in the client's argument, or in the buffer the data file was read into.
 
-extension HeldString: ByteSource {}
+extension ServerString: ByteSource {}
 
 extension ServerBuffer: ByteSource {}

@@ -86,7 +86,7 @@ public enum TensorType {
     }
 
     /// The arguments of the AI.TENSORSET that makes `tensor` again: key, data type, dimensions, BLOB and bytes.
-    public static func commandLine(storing tensor: Tensor, at key: OwnedString) -> CommandLine {
+    public static func commandLine(storing tensor: Tensor, at key: ServerString) -> CommandLine {
         var line = CommandLine(capacity: 4 + tensor.shape.rank)
         line.append(key)
         line.append("\(tensor.dataType.name)")

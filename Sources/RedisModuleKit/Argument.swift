@@ -69,11 +69,6 @@ public struct Argument {
         guard let double, let whole = Int(exactly: double) else { return nil }
         return whole
     }
-
-    /// Keeps the server's string beyond the command, without a copy. Main thread only.
-    public func hold() -> HeldString {
-        HeldString(holding: raw)
-    }
 }
 
 /// The arguments of a command, read from left to right. The command's name is argument 0.

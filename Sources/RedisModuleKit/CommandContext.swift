@@ -21,7 +21,7 @@ public struct CommandContext {
     }
 
     /// Opens a key whose name was kept from an earlier command.
-    public func openForWriting(_ name: OwnedString) -> Key {
+    public func openForWriting(_ name: ServerString) -> Key {
         Key(context: raw, name: name.raw, mode: RM_WRITE)
     }
 

@@ -109,7 +109,7 @@ public struct AppendOnlyFileWriter {
     }
 
     /// The name of the key being written, as first argument of a command line.
-    public var keyArgument: OwnedString { OwnedString(holding: Argument(raw: key)) }
+    public var keyArgument: ServerString { ServerString(holding: Argument(raw: key)) }
 
     public func emit(_ command: StaticString, _ arguments: borrowing CommandLine) {
         arguments.withPointers { pointers, count in

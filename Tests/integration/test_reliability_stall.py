@@ -13,7 +13,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from reliability.stall import SERVER_CONFIG, measure_work  # noqa: E402
+from reliability.stall import SERVER_CONFIG, Measurement, measure_work  # noqa: E402
 
 ROUNDS = 3
 P99_BOUND_MS = 10.0
@@ -26,4 +26,13 @@ def test_pings_while_a_large_model_comes_and_goes(start_server):
     report = "\n".join([f"gross {measurement.summary}", *measurement.by_phase(), *measurement.worst()])
     assert len(measurement.pings) > 1000, report
     assert measurement.net_summary.p99 <= P99_BOUND_MS, report
-    assert measurement.net_summary.maximum <= MAX_BOUND_MS, report
+    assert _stall(measurement) <= MAX_BOUND_MS, report
+
+
+def _stall(measurement: Measurement) -> float:
+    """The longest time in milliseconds for which the server did not answer, within 2 ms.
+
+    Pings are sent every millisecond, so a server that stalls for 100 ms delays a hundred of them. A single late ping is
+    one after whose sending the pinging client itself did not run, as happens on shared machines.
+    """
+    return sorted(ping.net_milliseconds for ping in measurement.pings)[-3]

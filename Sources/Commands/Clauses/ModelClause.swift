@@ -25,7 +25,7 @@ struct ModelClause {
         return ModelDefinition(
             key: key.bytes, backend: backend, device: device, tag: tag, batching: batching,
             inputNames: names.inputs, outputNames: names.outputs,
-            blob: ModelBlob(arguments.takeAll().map { $0.hold() }))
+            blob: ModelBlob(arguments.takeAll().map { ServerString(holding: $0) }))
     }
 
     private func parseBatching(_ arguments: inout Arguments) throws(CommandError) -> ModelDefinition.Batching {

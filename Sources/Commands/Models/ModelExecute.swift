@@ -31,7 +31,7 @@ enum ModelExecute {
         var inputs: [Tensor] = []
         inputs.reserveCapacity(call.inputs.count)
         for name in call.inputs { inputs.append(try context.tensor(at: name)) }
-        let operation = PendingExecution(outputs: call.outputs.map { OwnedString(holding: $0) })
+        let operation = PendingExecution(outputs: call.outputs.map { ServerString(holding: $0) })
         let request = InferenceRequest(
             model: model, inputs: inputs, outputCount: call.outputs.count, timeout: call.timeout, receiver: operation)
         // From here on every outcome, a refusal by the queue included, is the operation's to answer.
@@ -55,10 +55,10 @@ enum ModelExecute {
 
     /// An AI.MODELEXECUTE whose model is queued or running.
     private final class PendingExecution: BlockedOperation, InferenceRequest.Receiver, @unchecked Sendable {
-        private var outputs: [OwnedString]
+        private var outputs: [ServerString]
         private var outcome = InferenceRequest.Outcome.pending
 
-        init(outputs: [OwnedString]) {
+        init(outputs: [ServerString]) {
             self.outputs = outputs
         }
 

@@ -48,7 +48,7 @@ enum ModelStore {
             context.replicateVerbatim()
             return .ok
         }
-        let operation = PendingModelStore(key: OwnedString(holding: key))
+        let operation = PendingModelStore(key: ServerString(holding: key))
         let reply = context.block(on: operation)
         operation.model = engine.makeModel(definition) { operation.complete() }
         return reply
@@ -61,11 +61,11 @@ enum ModelStore {
 
     /// An AI.MODELSTORE whose model is being built.
     private final class PendingModelStore: BlockedOperation, @unchecked Sendable {
-        private let key: OwnedString
+        private let key: ServerString
         /// Set on the main thread before it reads the answer there.
         var model: Model?
 
-        init(key: OwnedString) {
+        init(key: ServerString) {
             self.key = key
         }
 
@@ -86,7 +86,7 @@ enum ModelStore {
             ModelStore.store(model, in: key)
             context.replicateVerbatim()
             // The server frees the command's arguments when this returns.
-            for case let chunk as HeldString in model.definition.blob.chunks { chunk.becomeOnlyReference() }
+            for case let chunk as ServerString in model.definition.blob.chunks { chunk.becomeOnlyReference() }
             return .ok
         }
     }
