@@ -29,7 +29,6 @@ open class BlockedOperation: @unchecked Sendable {
     fileprivate func block(_ context: CommandContext) {
         client = BlockedClient(context, reportingDisconnectTo: isCancelledByDisconnect ? self : nil)
     }
-
 }
 
 extension CommandContext {

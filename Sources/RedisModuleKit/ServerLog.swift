@@ -3,10 +3,6 @@ internal import Glibc
 
 /// The server's log. Any thread: the server formats and writes one line per call.
 public enum ServerLog {
-    public static func notice(_ text: String) {
-        RedisModule_LogText(nil, "notice", text)
-    }
-
     public static func warning(_ text: String) {
         RedisModule_LogText(nil, "warning", text)
     }

@@ -53,8 +53,6 @@ public final class ServerString: @unchecked Sendable {
     public func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        var length = 0
-        let bytes = RedisModule_StringPtrLen(raw, &length)
-        return try body(UnsafeRawBufferPointer(start: bytes, count: length))
+        try Argument(raw: raw).withBytes(body)
     }
 }

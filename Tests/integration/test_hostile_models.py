@@ -5,15 +5,16 @@ The server tries every model out in another process first, so each of these is a
 
 import os
 import shutil
-import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-import numpy as np
 from support import onnx_models
 from support.commands import execute, set_tensor, store_command, store_model
 from support.resp import OK, Error
+from support.wait import eventually
 
 MODULE_ARGS = ("MODEL_LOAD_TIMEOUT", "2000")
 DID_NOT_SURVIVE = Error("ERR the engine did not survive loading the model, or took longer than 2000 milliseconds")
@@ -108,14 +109,19 @@ def test_restoring_one_does_not_hurt(raw):
     _assert_alive(raw)
 
 
+def _children(server) -> list[str]:
+    """Child processes of all threads: a thread's file lists only those that it started itself."""
+    return [pid for file in Path(f"/proc/{server.pid}/task").glob("*/children") for pid in file.read_text().split()]
+
+
 def test_no_process_is_left(server, raw):
+    with server.raw() as waiting:
+        waiting.send(*store_command("m", calculates_for_hours()))
+        eventually(lambda: _children(server), "the model is being tried out")
+        assert waiting.read() == DID_NOT_SURVIVE
     for _ in range(5):
         raw.call(*store_command("m", aborts()))
-    deadline = time.monotonic() + 5
-    children = f"/proc/{server.pid}/task/{server.pid}/children"
-    while open(children).read().strip() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert open(children).read().strip() == ""
+    eventually(lambda: not _children(server), "all processes have been collected")
 
 
 def test_without_the_program_the_log_says_so(start_server, module_path, tmp_path):

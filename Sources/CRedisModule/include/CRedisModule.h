@@ -34,7 +34,6 @@ static const int RM_READ = 1 << 0;
 static const int RM_WRITE = 1 << 1;
 static const int RM_KEYTYPE_EMPTY = 0;
 static const int RM_KEYTYPE_MODULE = 6;
-static const int RM_POSTPONED_LENGTH = -1;
 static const int RM_OPTION_HANDLE_IO_ERRORS = 1 << 0;
 
 static const int RM_CONTEXT_LUA = 1 << 0;
@@ -45,15 +44,12 @@ static const int RM_CONTEXT_LOADING = 1 << 13;
 static const int RM_CONTEXT_DENY_BLOCKING = 1 << 21;
 
 static const int RM_KEY_READ_ONLY = 1 << 0;
-static const int RM_KEY_READ_WRITE = 1 << 1;
 static const int RM_KEY_OVERWRITE = 1 << 2;
 static const int RM_KEY_REMOVE = 1 << 3;
 static const int RM_KEY_ACCESS = 1 << 4;
 static const int RM_KEY_UPDATE = 1 << 5;
-static const int RM_KEY_INSERT = 1 << 6;
 static const int RM_KEY_DELETE = 1 << 7;
 
-static const int RM_CONFIG_DEFAULT = 0;
 static const int RM_CONFIG_IMMUTABLE = 1 << 0;
 static const int RM_EVENT_SHUTDOWN = 5;
 static const int RM_EVENT_CRON_LOOP = 8;
