@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
 
 let swiftSettings: [SwiftSetting] = [
@@ -9,6 +10,34 @@ let swiftSettings: [SwiftSetting] = [
     // The products do not tell where they were built. (Test discovery needs the real paths.)
     .unsafeFlags(["-file-prefix-map", "\(Context.packageDirectory)=."], .when(configuration: .release)),
 ]
+
+/// One folder of Sources/Backends per engine: `<Engine>Backend` is its adapter in Swift, `C<Engine>` the C interface that
+/// the adapter drives, and Tests/<Engine>BackendTests tests both.
+struct Engine {
+    let name: String
+
+    var backend: Target.Dependency { .init(stringLiteral: "\(name)Backend") }
+    private var folder: String { "Sources/Backends/\(name)" }
+
+    var targets: [Target] {
+        [
+            .target(name: "C\(name)", path: "\(folder)/C\(name)"),
+            .target(
+                name: "\(name)Backend",
+                dependencies: ["Inference", "Tensors", "BackendSupport", .init(stringLiteral: "C\(name)")],
+                path: "\(folder)/\(name)Backend", swiftSettings: swiftSettings),
+            .testTarget(
+                name: "\(name)BackendTests",
+                dependencies: ["TestSupport", "Inference", "Tensors", "BackendSupport", backend],
+                swiftSettings: swiftSettings),
+        ]
+    }
+}
+
+let backendsFolder = "\(Context.packageDirectory)/Sources/Backends"
+let engines = try FileManager.default.contentsOfDirectory(atPath: backendsFolder).sorted()
+    .filter { FileManager.default.fileExists(atPath: "\(backendsFolder)/\($0)/\($0)Backend") }
+    .map { Engine(name: $0) }
 
 let package = Package(
     name: "redisai-swift",
@@ -33,12 +62,12 @@ let package = Package(
             dependencies: ["Tensors", "CLinux", .product(name: "DequeModule", package: "swift-collections")],
             swiftSettings: swiftSettings),
 
-        // One folder per engine.
-        .target(name: "CONNXRuntime", path: "Sources/Backends/ONNXRuntime/CONNXRuntime"),
+        // What the adapters of engines share, and the list of engines.
         .target(
-            name: "ONNXRuntimeBackend",
-            dependencies: ["Inference", "Tensors", "CONNXRuntime"],
-            path: "Sources/Backends/ONNXRuntime/ONNXRuntimeBackend",
+            name: "BackendSupport", dependencies: ["Inference", "Tensors"], path: "Sources/Backends/BackendSupport",
+            swiftSettings: swiftSettings),
+        .target(
+            name: "Engines", dependencies: ["Inference"] + engines.map(\.backend), path: "Sources/Backends/Engines",
             swiftSettings: swiftSettings),
 
         // The module's face: how values are stored, and what the commands do.
@@ -55,7 +84,7 @@ let package = Package(
             name: "RedisAI",
             dependencies: [
                 "CModuleBinary", "Commands", "Persistence", "RedisModuleKit", "Inference", "Tensors",
-                "ONNXRuntimeBackend",
+                "Engines",
             ],
             exclude: ["exported-symbols.map"],
             swiftSettings: swiftSettings,
@@ -72,7 +101,7 @@ let package = Package(
 
         // Tries a model out in a process of its own, before the server loads it.
         .executableTarget(
-            name: "ModelCheck", dependencies: ["Inference", "ONNXRuntimeBackend"], swiftSettings: swiftSettings,
+            name: "ModelCheck", dependencies: ["Inference", "Engines"], swiftSettings: swiftSettings,
             linkerSettings: [.unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections", "-Xlinker", "--strip-all"])]),
 
         // What several unit test targets use.
@@ -84,9 +113,8 @@ let package = Package(
             name: "InferenceTests", dependencies: ["TestSupport", "Inference", "Tensors"],
             swiftSettings: swiftSettings),
         .testTarget(
-            name: "ONNXRuntimeBackendTests",
-            dependencies: ["TestSupport", "ONNXRuntimeBackend", "Inference", "Tensors"],
+            name: "BackendSupportTests", dependencies: ["BackendSupport", "Inference", "TestSupport"],
             swiftSettings: swiftSettings),
-    ],
+    ] + engines.flatMap(\.targets),
     cxxLanguageStandard: .cxx17
 )

@@ -56,7 +56,7 @@ public enum Module {
         tensorSizeLimit = Options.maxTensorSize.value
         let path = line.backendsPath ?? folder + "/backends"
         let configuration = Options.engineConfiguration(
-            trustedBackendsPath: line.allowsForeignBackends ? nil : path,
+            line, trustedBackendsPath: line.allowsForeignBackends ? nil : path,
             modelCheckProgram: line.checksModels ? findModelCheckProgram(in: folder) : nil)
         return InferenceEngine.shared.start(configuration, backendsPath: path)
     }

@@ -40,22 +40,33 @@ public struct BackendDescription: Sendable {
     public let id: Int
     /// The library under the backends folder, such as `redisai_onnxruntime/redisai_onnxruntime.so`.
     public let defaultPath: String
-    /// Whether clients must name the inputs and outputs of a model.
-    public let needsNames: Bool
+    public let names: NamesRule
     /// Opens the library at a path. Called once per process; nil for an engine that this build does not know how to
     /// drive.
     public let open: (@Sendable (_ path: String, _ settings: EngineSettings) throws(InferenceError) -> any Backend)?
 
     public init(
-        name: String, id: Int, defaultPath: String, needsNames: Bool,
+        name: String, id: Int, defaultPath: String, names: NamesRule,
         open: (@Sendable (_ path: String, _ settings: EngineSettings) throws(InferenceError) -> any Backend)?
     ) {
         self.name = name
         self.id = id
         self.defaultPath = defaultPath
-        self.needsNames = needsNames
+        self.names = names
         self.open = open
     }
+
+    /// Whether clients may name the inputs and outputs of a model.
+    public var takesNames: Bool { if case .fromClient = names { true } else { false } }
+}
+
+/// Where the names of a model's inputs and outputs come from.
+public enum NamesRule: Sendable {
+    /// From the model's file; clients may not give any.
+    case fromModel
+    /// From the client, who must give them; except with a model whose first bytes make the function say that the file
+    /// has names itself.
+    case fromClient(unless: @Sendable (_ start: UnsafeRawBufferPointer) -> Bool = { _ in false })
 }
 
 /// What an engine must respect.
@@ -66,6 +77,8 @@ public struct EngineSettings: Sendable {
     public var interOpParallelism = 0
     /// Bytes that an engine may allocate on the CPU; 0 for no limit.
     public var memoryLimit = 0
+    /// Whether models and scripts may hold operations that touch files, the network or other programs.
+    public var allowsUnsafeOperations = false
     /// Whether outputs that are maps, or sequences of maps, are turned into tensors. Asked at every run.
     public var convertsMaps: @Sendable () -> Bool = { false }
 

@@ -190,7 +190,7 @@ extension InferenceEngine {
         do throws(InferenceError) {
             let backend = try backend(definition.backend)
             if let checker = configuration.modelChecker, let library = registry.libraryPath(definition.backend) {
-                try checker.check(definition, library: library, memoryLimit: configuration.engineSettings.memoryLimit)
+                try checker.check(definition, library: library, settings: configuration.engineSettings)
             }
             let loaded = try backend.load(definition)
             loaded.warmUp(watch: watch)

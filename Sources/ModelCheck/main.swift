@@ -1,4 +1,4 @@
-// redisai-model-check BACKEND LIBRARY DEVICE MEMORY_LIMIT TIMEOUT < MODEL
+// redisai-model-check BACKEND LIBRARY DEVICE MEMORY_LIMIT TIMEOUT [UNSAFE [INPUTS name ...]] < MODEL
 //
 // Loads a model and runs it once, in a process that may die of it. The answer on standard output is `+` for a usable
 // model, or `-` and the engine's text, then a NUL; no answer means that the engine did not survive. The server starts this program
@@ -6,11 +6,9 @@
 //
 //   redisai-model-check ONNX backends/redisai_onnxruntime/redisai_onnxruntime.so CPU 0 60000 < model.onnx
 
+internal import Engines
 internal import Glibc
 internal import Inference
-internal import ONNXRuntimeBackend
-
-private let backends = [ONNXRuntimeBackend.description]
 
 private func answer(_ answer: ModelCheckAnswer) -> Never {
     var rest = answer.bytes[...]
@@ -24,7 +22,7 @@ private func answer(_ answer: ModelCheckAnswer) -> Never {
 }
 
 private func check(_ request: ModelCheckRequest) throws(InferenceError) {
-    guard let description = backends.first(where: { $0.name == request.backend }), let open = description.open,
+    guard let description = engines.first(where: { $0.name == request.backend }), let open = description.open,
         let device = Device(request.device)
     else { throw .couldNotLoadBackend }
     let model = try StandardInput()
@@ -34,15 +32,19 @@ private func check(_ request: ModelCheckRequest) throws(InferenceError) {
     settings.intraOpParallelism = 1
     settings.interOpParallelism = 1
     settings.memoryLimit = request.memoryLimit
+    settings.allowsUnsafeOperations = request.allowsUnsafeOperations
     let backend = try open(request.library, settings)
     let definition = ModelDefinition(
         key: [], backend: description, device: device, tag: [], batching: ModelDefinition.Batching(),
-        inputNames: [], outputNames: [], blob: ModelBlob([model]))
+        inputNames: request.inputNames, outputNames: request.outputNames, blob: ModelBlob([model]))
     try backend.load(definition).warmUp(watch: RunWatch(clock: .system))
 }
 
 guard let request = ModelCheckRequest(arguments: Array(CommandLine.arguments.dropFirst())) else {
-    answer(.refused("usage: redisai-model-check BACKEND LIBRARY DEVICE MEMORY_LIMIT TIMEOUT < MODEL"))
+    answer(
+        .refused(
+            "usage: redisai-model-check BACKEND LIBRARY DEVICE MEMORY_LIMIT TIMEOUT [UNSAFE [INPUTS name ...]] < MODEL")
+    )
 }
 do throws(InferenceError) {
     try check(request)

@@ -132,7 +132,7 @@ public enum ModelType {
             line.append(word)
             line.append(String(value))
         }
-        if definition.backend.needsNames {
+        if !definition.inputNames.isEmpty || !definition.outputNames.isEmpty, definition.backend.takesNames {
             for (word, names) in [("INPUTS", definition.inputNames), ("OUTPUTS", definition.outputNames)] {
                 line.append(word)
                 line.append(String(names.count))

@@ -1,19 +1,8 @@
 internal import CModuleBinary
 internal import Commands
+internal import Engines
 internal import Inference
-internal import ONNXRuntimeBackend
 internal import RedisModuleKit
-
-/// The engines, by their numbers in data files. Adding one is adding a line.
-private let backends = [
-    BackendDescription(
-        name: "TF", id: 0, defaultPath: "redisai_tensorflow/redisai_tensorflow.so", needsNames: true, open: nil),
-    BackendDescription(
-        name: "TFLITE", id: 1, defaultPath: "redisai_tflite/redisai_tflite.so", needsNames: false, open: nil),
-    BackendDescription(
-        name: "TORCH", id: 2, defaultPath: "redisai_torch/redisai_torch.so", needsNames: false, open: nil),
-    ONNXRuntimeBackend.description,
-]
 
 /// The entry point: the server calls it when it loads the module.
 ///
@@ -23,7 +12,7 @@ public func redisModuleOnLoad(
     _ context: OpaquePointer?, _ argv: UnsafeMutablePointer<OpaquePointer?>?, _ argc: Int32
 ) -> Int32 {
     guard let module = ModuleContext(context, name: Module.name, version: Module.versionNumber) else { return 1 }
-    InferenceEngine.shared = InferenceEngine(backends: backends)
+    InferenceEngine.shared = InferenceEngine(backends: engines)
     let isLoaded = Module.load(
         module, LoadArguments(argv, argc), folder: moduleFolder(),
         gitSHA: String(cString: module_binary_git_sha()))

@@ -156,7 +156,7 @@ private final class OpenedPaths: Sendable {
 
     var description: BackendDescription {
         BackendDescription(
-            name: "FAKE", id: 9, defaultPath: "engine.so", needsNames: false,
+            name: "FAKE", id: 9, defaultPath: "engine.so", names: .fromModel,
             open: { [self] path, _ throws(InferenceError) in try open(path) })
     }
 

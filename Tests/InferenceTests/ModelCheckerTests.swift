@@ -12,8 +12,10 @@ import Testing
     /// Has a model checked by a program whose lines are `script`.
     private func check(_ script: String, device: String = "CPU", chunks: [Bytes] = [Bytes([1])]) throws {
         let program = try Script(script)
+        var settings = EngineSettings()
+        settings.memoryLimit = 4_096
         try ModelChecker(program: program.path, timeout: 1_500)
-            .check(definition(device, chunks), library: "/engines/fake one.so", memoryLimit: 4_096)
+            .check(definition(device, chunks), library: "/engines/fake one.so", settings: settings)
     }
 
     private func definition(_ device: String, _ chunks: [Bytes]) throws -> ModelDefinition {
@@ -112,7 +114,7 @@ import Testing
     @Test func `a program that is not there is no fault of the model`() throws {
         let checker = ModelChecker(program: "/no/such/program", timeout: 1_000)
         let error = try #require(throws: InferenceError.self) {
-            try checker.check(definition("CPU", [Bytes([1])]), library: "/l.so", memoryLimit: 0)
+            try checker.check(definition("CPU", [Bytes([1])]), library: "/l.so", settings: EngineSettings())
         }
         #expect(error.message.hasPrefix("ERR the model could not be tried out: "))
     }
@@ -132,11 +134,21 @@ import Testing
 @Suite struct ModelCheckMessageTests {
     @Test func `a request survives the command line`() {
         let request = ModelCheckRequest(
-            backend: "ONNX", library: "/a b/c.so", device: "CPU:1", memoryLimit: 1 << 40, timeout: 60_000)
+            backend: "ONNX", library: "/a b/c.so", device: "CPU:1", memoryLimit: 1 << 40, timeout: 60_000,
+            allowsUnsafeOperations: true, inputNames: ["a", "", "b c"], outputNames: ["1"])
         #expect(ModelCheckRequest(arguments: request.arguments) == request)
     }
 
-    @Test(arguments: [[], ["ONNX", "l", "CPU", "0"], ["ONNX", "l", "CPU", "x", "1"], ["ONNX", "l", "CPU", "1", ""]])
+    @Test func `the last arguments may be left out`() {
+        let request = ModelCheckRequest(arguments: ["ONNX", "l", "CPU", "0", "1"])
+        #expect(request == ModelCheckRequest(backend: "ONNX", library: "l", device: "CPU", memoryLimit: 0, timeout: 1))
+    }
+
+    @Test(arguments: [
+        [], ["ONNX", "l", "CPU", "0"], ["ONNX", "l", "CPU", "x", "1"], ["ONNX", "l", "CPU", "1", ""],
+        ["TF", "l", "CPU", "0", "1", "NO", "x"], ["TF", "l", "CPU", "0", "1", "NO", "2", "a"],
+        ["TF", "l", "CPU", "0", "1", "NO", "-1", "a"],
+    ])
     func `other command lines are none`(arguments: [String]) {
         #expect(ModelCheckRequest(arguments: arguments) == nil)
     }

@@ -51,12 +51,17 @@ struct ModelClause {
         return number
     }
 
-    /// `INPUTS n name ... OUTPUTS n name ...`, which an engine either needs or refuses.
+    /// `INPUTS n name ... OUTPUTS n name ...`, which an engine needs, refuses, or does without for some formats.
     private func parseNames(
         _ arguments: inout Arguments, _ backend: BackendDescription
     ) throws(CommandError) -> (inputs: [String], outputs: [String]) {
-        guard backend.needsNames else {
+        guard case .fromClient(let hasNames) = backend.names else {
             if arguments.peek?.matches("INPUTS") == true { throw .inputsNotAllowed }
+            return ([], [])
+        }
+        if arguments.peek?.matches("BLOB") == true, let start = arguments[arguments.position + 1],
+            start.withBytes({ hasNames($0) })
+        {
             return ([], [])
         }
         guard arguments.consume("INPUTS") else { throw CommandError("ERR INPUTS not specified for \(backend.name)") }

@@ -42,6 +42,7 @@ enum Options {
         var backendsPath: String?
         var allowsForeignBackends = false
         var checksModels = true
+        var allowsUnsafeOperations = false
         /// Engines to load at once, with their library paths.
         var backends: [(description: BackendDescription, path: String)] = []
     }
@@ -70,6 +71,8 @@ enum Options {
             return setMapOutputs(value)
         case "ALLOW_FOREIGN_BACKENDS":
             return set(&line.allowsForeignBackends, value)
+        case "ALLOW_UNSAFE_OPERATIONS":
+            return set(&line.allowsUnsafeOperations, value)
         case "MODEL_CHECK":
             return set(&line.checksModels, value)
         default:
@@ -85,7 +88,7 @@ enum Options {
 
     /// The engine's configuration as the options say.
     static func engineConfiguration(
-        trustedBackendsPath: String?, modelCheckProgram: String?
+        _ line: LoadLine, trustedBackendsPath: String?, modelCheckProgram: String?
     ) -> InferenceEngine.Configuration {
         var configuration = InferenceEngine.Configuration()
         configuration.threadsPerQueue = threadsPerQueue.value
@@ -97,6 +100,7 @@ enum Options {
         configuration.engineSettings.intraOpParallelism = intraOpParallelism.value
         configuration.engineSettings.interOpParallelism = interOpParallelism.value
         configuration.engineSettings.memoryLimit = backendMemoryLimit.value * 1_000_000
+        configuration.engineSettings.allowsUnsafeOperations = line.allowsUnsafeOperations
         configuration.engineSettings.convertsMaps = { convertsMaps.load(ordering: .relaxed) }
         configuration.trustedBackendsPath = trustedBackendsPath
         configuration.modelChecker = modelCheckProgram.map {

@@ -20,10 +20,14 @@ public struct ModelChecker: Sendable {
 
     /// Throws the engine's text for a model that it refuses, or one of our own for a model that it does not survive.
     /// Takes as long as loading the model.
-    func check(_ definition: ModelDefinition, library: String, memoryLimit: Int) throws(InferenceError) {
+    func check(
+        _ definition: ModelDefinition, library: String, settings: EngineSettings
+    ) throws(InferenceError) {
         let request = ModelCheckRequest(
             backend: definition.backend.name, library: library, device: definition.device.name,
-            memoryLimit: memoryLimit, timeout: timeout)
+            memoryLimit: settings.memoryLimit, timeout: timeout,
+            allowsUnsafeOperations: settings.allowsUnsafeOperations,
+            inputNames: definition.inputNames, outputNames: definition.outputNames)
         guard let answer = ask(request, definition.blob) else {
             throw InferenceError("ERR the model could not be tried out: \(String(cString: strerror(errno)))")
         }
@@ -46,10 +50,14 @@ public struct ModelChecker: Sendable {
         guard pipe(&ends) == 0 else { return nil }
         let process = spawn(request, input: model, output: ends[1])
         close(ends[1])
-        let answer = process > 0 ? readAnswer(ends[0], of: process) : nil
+        guard process > 0 else {
+            close(ends[0])
+            return nil
+        }
+        let (answer, isCollected) = readAnswer(ends[0], of: process)
+        // Before the wait: a process that still has something to say must not wait for a reader.
         close(ends[0])
-        // The server itself may have collected the process already: what counts is what it said.
-        if process > 0 { waitpid(process, nil, 0) }
+        if !isCollected { waitpid(process, nil, 0) }
         return answer
     }
 
@@ -75,8 +83,9 @@ public struct ModelChecker: Sendable {
     }
 
     /// Reads until the answer is complete or the process has ended. Not until the end of the file: a process that the
-    /// server forked in between holds the other end of the pipe as well.
-    private func readAnswer(_ file: Int32, of process: pid_t) -> [UInt8] {
+    /// server forked in between holds the other end of the pipe as well. Its number may be another process's once it has
+    /// been collected, here or (which counts as well) by the server.
+    private func readAnswer(_ file: Int32, of process: pid_t) -> (answer: [UInt8], isCollected: Bool) {
         var answer: [UInt8] = []
         var hasEnded = false
         while !ModelCheckAnswer.isComplete(answer) {
@@ -92,7 +101,7 @@ public struct ModelChecker: Sendable {
                 hasEnded = waitpid(process, nil, WNOHANG) != 0
             }
         }
-        return answer
+        return (answer, hasEnded)
     }
 }
 
@@ -105,25 +114,44 @@ public struct ModelCheckRequest: Equatable, Sendable {
     public let memoryLimit: Int
     /// Milliseconds that building the model may take.
     public let timeout: Int
+    public let allowsUnsafeOperations: Bool
+    /// Names given by the client, for engines that take them.
+    public let inputNames: [String]
+    public let outputNames: [String]
 
-    public init(backend: String, library: String, device: String, memoryLimit: Int, timeout: Int) {
+    public init(
+        backend: String, library: String, device: String, memoryLimit: Int, timeout: Int,
+        allowsUnsafeOperations: Bool = false, inputNames: [String] = [], outputNames: [String] = []
+    ) {
         self.backend = backend
         self.library = library
         self.device = device
         self.memoryLimit = memoryLimit
         self.timeout = timeout
+        self.allowsUnsafeOperations = allowsUnsafeOperations
+        self.inputNames = inputNames
+        self.outputNames = outputNames
     }
 
-    /// The arguments after the program's name.
-    public var arguments: [String] { [backend, library, device, String(memoryLimit), String(timeout)] }
+    /// The arguments after the program's name. The last ones may be left out by somebody who types them.
+    public var arguments: [String] {
+        [
+            backend, library, device, String(memoryLimit), String(timeout), allowsUnsafeOperations ? "YES" : "NO",
+            String(inputNames.count),
+        ] + inputNames + outputNames
+    }
 
     public init?(arguments: [String]) {
-        guard arguments.count == 5, let memoryLimit = Int(arguments[3]), let timeout = Int(arguments[4]) else {
+        guard arguments.count >= 5, let memoryLimit = Int(arguments[3]), let timeout = Int(arguments[4]) else {
             return nil
         }
+        let names = arguments.dropFirst(7)
+        let inputCount = arguments.count > 6 ? Int(arguments[6]) ?? -1 : 0
+        guard (0...names.count).contains(inputCount) else { return nil }
         self.init(
             backend: arguments[0], library: arguments[1], device: arguments[2], memoryLimit: memoryLimit,
-            timeout: timeout)
+            timeout: timeout, allowsUnsafeOperations: arguments.count > 5 && arguments[5] == "YES",
+            inputNames: Array(names.prefix(inputCount)), outputNames: Array(names.dropFirst(inputCount)))
     }
 }
 

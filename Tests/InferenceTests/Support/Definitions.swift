@@ -4,7 +4,7 @@ import Testing
 
 extension BackendDescription {
     /// An engine that no test opens.
-    static let unopened = BackendDescription(name: "FAKE", id: 9, defaultPath: "fake.so", needsNames: false, open: nil)
+    static let unopened = BackendDescription(name: "FAKE", id: 9, defaultPath: "fake.so", names: .fromModel, open: nil)
 }
 
 extension ModelDefinition {

@@ -21,7 +21,7 @@ final class EngineFixture: Sendable {
             return try load(definition)
         }
         backend = BackendDescription(
-            name: "FAKE", id: 9, defaultPath: "fake.so", needsNames: false,
+            name: "FAKE", id: 9, defaultPath: "fake.so", names: .fromModel,
             open: { _, _ throws(InferenceError) in fake })
         loadedKeys = keys
         engine = InferenceEngine(backends: [backend], clock: clock.monotonic)

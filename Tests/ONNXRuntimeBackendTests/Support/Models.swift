@@ -1,5 +1,6 @@
 import Inference
 import Tensors
+import TestSupport
 
 /// The models of the tests, each as small as what it shows allows.
 enum Models {

@@ -1,4 +1,5 @@
 import Inference
+import TestSupport
 
 @testable import ONNXRuntimeBackend
 

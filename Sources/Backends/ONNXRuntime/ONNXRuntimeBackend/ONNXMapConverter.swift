@@ -1,3 +1,4 @@
+internal import BackendSupport
 internal import CONNXRuntime
 internal import Inference
 internal import Tensors

@@ -8,7 +8,7 @@ public final class ONNXRuntimeBackend: Backend {
 
     /// The engine's row in the registry.
     public static let description = BackendDescription(
-        name: "ONNX", id: 3, defaultPath: "redisai_onnxruntime/redisai_onnxruntime.so", needsNames: false,
+        name: "ONNX", id: 3, defaultPath: "redisai_onnxruntime/redisai_onnxruntime.so", names: .fromModel,
         open: { path, settings throws(InferenceError) in try ONNXRuntimeBackend(path: path, settings: settings) })
 
     /// Opens the library at `path`: any build of ONNX Runtime from 1.14 on.

@@ -1,3 +1,4 @@
+internal import BackendSupport
 internal import CONNXRuntime
 internal import Glibc
 internal import Inference
@@ -35,14 +36,11 @@ final class ONNXRuntimeLibrary: @unchecked Sendable {
     }
 
     private static func open(_ path: String) throws(InferenceError) -> UnsafePointer<OrtApiBase> {
-        guard let handle = dlopen(path, RTLD_NOW | RTLD_LOCAL) else {
-            throw InferenceError(dlerror().map { String(cString: $0) } ?? "dlopen failed")
-        }
-        guard let symbol = dlsym(handle, "OrtGetApiBase") else {
-            dlclose(handle)
+        let library = try SharedLibrary(path: path)
+        guard let getBase = try? library.function("OrtGetApiBase", as: OrtGetApiBaseFunction.self) else {
+            library.close()
             throw InferenceError("\(path) is not ONNX Runtime")
         }
-        let getBase = unsafeBitCast(symbol, to: OrtGetApiBaseFunction.self)
         guard let base = getBase() else { throw InferenceError("\(path) has no interface") }
         return base
     }

@@ -1,3 +1,4 @@
+internal import BackendSupport
 internal import CONNXRuntime
 internal import Inference
 internal import Tensors
@@ -26,9 +27,6 @@ extension DataType {
 }
 
 extension InferenceError {
-    static let stringContainsNull = InferenceError("ERR C-string value contains null character")
-    static let tensorTooLarge = InferenceError("ERR tensor size exceeds the limit")
-
     static func unsupportedElementType(_ type: Int32) -> InferenceError {
         InferenceError("ERR unsupported data type in model output (ONNX element type \(type))")
     }
@@ -103,7 +101,7 @@ struct ONNXInputs {
         _ shape: Shape, _ body: (UnsafeBufferPointer<Int64>) throws(InferenceError) -> OpaquePointer
     ) throws(InferenceError) -> OpaquePointer {
         var dimensions = InlineArray<64, Int64>(repeating: 0)
-        guard shape.rank <= 64 else { throw InferenceError("ERR unsupported tensor rank") }
+        guard shape.rank <= 64 else { throw .unsupportedRank }
         for index in 0..<shape.rank { dimensions[index] = Int64(shape[index]) }
         return try withUnsafePointer(to: &dimensions) { pointer throws(InferenceError) in
             let start = UnsafeRawPointer(pointer).assumingMemoryBound(to: Int64.self)
@@ -188,7 +186,7 @@ enum ONNXTensorReader {
         let type: Int32 = try readNumber(api) { Ort_GetTensorElementType(api, info, $0) }
         let rank: Int = try readNumber(api) { Ort_GetDimensionsCount(api, info, $0) }
         var dimensions = InlineArray<64, Int64>(repeating: 0)
-        guard rank <= 64 else { throw InferenceError("ERR unsupported tensor rank") }
+        guard rank <= 64 else { throw .unsupportedRank }
         let status = withUnsafeMutablePointer(to: &dimensions) { pointer in
             Ort_GetDimensions(api, info, UnsafeMutableRawPointer(pointer).assumingMemoryBound(to: Int64.self), rank)
         }

@@ -1,12 +1,10 @@
+internal import BackendSupport
 internal import CONNXRuntime
 internal import Inference
 internal import Tensors
 
 /// Inputs for a first run nobody waits for.
 enum ONNXWarmUp {
-    /// Above this many bytes a made-up input costs more than it saves.
-    private static let byteLimit = 16 * 1024 * 1024
-
     /// Zeros in the shapes the model declares, 1 for free dimensions; nil when an input is not such a tensor.
     static func inputs(
         _ library: ONNXRuntimeLibrary, _ session: OpaquePointer, count: Int
@@ -29,8 +27,6 @@ enum ONNXWarmUp {
         guard let tensorInfo else { return nil }
         let (elementType, declared) = try ONNXTensorReader.typeAndShape(api, of: tensorInfo)
         guard let dataType = DataType(onnxElementType: elementType) else { return nil }
-        let shape = Shape(declared.dimensions.map { $0 < 0 ? 1 : $0 })
-        guard let elements = shape.elementCount, elements <= byteLimit / dataType.elementSize else { return nil }
-        return try? Tensor(zeros: dataType, shape)
+        return WarmUpInputs.zeros(dataType, declared: declared)
     }
 }

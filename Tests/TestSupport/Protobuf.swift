@@ -1,52 +1,52 @@
-/// A protobuf message under construction: just enough of the wire format to write ONNX models, well-formed or not.
-struct Protobuf {
-    private(set) var bytes: [UInt8] = []
+/// A protobuf message under construction: just enough of the wire format to write models, well-formed or not.
+public struct Protobuf {
+    public private(set) var bytes: [UInt8] = []
 
-    init(_ build: (inout Protobuf) -> Void = { _ in }) {
+    public init(_ build: (inout Protobuf) -> Void = { _ in }) {
         build(&self)
     }
 
-    mutating func number(_ field: Int, _ value: Int) {
+    public mutating func number(_ field: Int, _ value: Int) {
         tag(field, wireType: 0)
         varint(UInt64(bitPattern: Int64(value)))
     }
 
-    mutating func content(_ field: Int, _ content: some Collection<UInt8>) {
+    public mutating func content(_ field: Int, _ content: some Collection<UInt8>) {
         tag(field, wireType: 2)
         varint(UInt64(content.count))
         bytes += content
     }
 
-    mutating func text(_ field: Int, _ text: String) {
+    public mutating func text(_ field: Int, _ text: String) {
         content(field, Array(text.utf8))
     }
 
-    mutating func message(_ field: Int, _ message: Protobuf) {
+    public mutating func message(_ field: Int, _ message: Protobuf) {
         content(field, message.bytes)
     }
 
-    mutating func message(_ field: Int, _ build: (inout Protobuf) -> Void) {
+    public mutating func message(_ field: Int, _ build: (inout Protobuf) -> Void) {
         message(field, Protobuf(build))
     }
 
-    mutating func fixed32(_ field: Int, _ value: Float) {
+    public mutating func fixed32(_ field: Int, _ value: Float) {
         tag(field, wireType: 5)
         withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes += $0 }
     }
 
-    mutating func fixed64(_ field: Int, _ value: UInt64) {
+    public mutating func fixed64(_ field: Int, _ value: UInt64) {
         tag(field, wireType: 1)
         withUnsafeBytes(of: value.littleEndian) { bytes += $0 }
     }
 
     // MARK: Below fields
 
-    mutating func tag(_ field: Int, wireType: Int) {
+    public mutating func tag(_ field: Int, wireType: Int) {
         varint(UInt64(field) << 3 | UInt64(wireType))
     }
 
     /// - Parameter length: bytes to use, more than needed if wanted.
-    mutating func varint(_ value: UInt64, length: Int = 1) {
+    public mutating func varint(_ value: UInt64, length: Int = 1) {
         var rest = value
         var written = 1
         while rest > 0x7F || written < length {
@@ -57,7 +57,7 @@ struct Protobuf {
         bytes.append(UInt8(rest))
     }
 
-    mutating func raw(_ content: some Collection<UInt8>) {
+    public mutating func raw(_ content: some Collection<UInt8>) {
         bytes += content
     }
 }

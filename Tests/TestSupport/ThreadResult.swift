@@ -1,16 +1,15 @@
 import Foundation
 import Synchronization
-import TestSupport
 
 /// What a thread of its own makes of `body`. When the result is there, all that `body` held has been let go of.
-final class ThreadResult<Value: Sendable>: Sendable {
-    struct NoResult: Error {}
+public final class ThreadResult<Value: Sendable>: Sendable {
+    public struct NoResult: Error {}
 
     private let body: Mutex<(@Sendable () throws -> Value)?>
     private let result = Mutex<Result<Value, any Error>?>(nil)
     private let end: Gate
 
-    init(name: String, body: @escaping @Sendable () throws -> Value) {
+    public init(name: String, body: @escaping @Sendable () throws -> Value) {
         self.body = Mutex(body)
         end = Gate("\(name) has ended")
         Thread { [self] in
@@ -25,9 +24,9 @@ final class ThreadResult<Value: Sendable>: Sendable {
         result.withLock { $0 = made }
     }
 
-    var hasEnded: Bool { end.isOpen }
+    public var hasEnded: Bool { end.isOpen }
 
-    func wait() throws -> Value {
+    public func wait() throws -> Value {
         try end.wait()
         guard let made = try result.withLock({ try $0?.get() }) else { throw NoResult() }
         return made
