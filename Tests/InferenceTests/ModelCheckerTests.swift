@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test func `the program learns what it needs`() {
-        #expect(throws: InferenceError("FAKE|/engines/fake one.so|cpu:1|4096|1500|")) {
+        #expect(throws: InferenceError("FAKE|/engines/fake one.so|cpu:1|4096|1500|NO|0|")) {
             try check(refusing("printf '%s|' \"$@\""), device: "cpu:1")
         }
     }

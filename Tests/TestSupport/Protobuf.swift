@@ -1,5 +1,5 @@
 /// A protobuf message under construction: just enough of the wire format to write models, well-formed or not.
-public struct Protobuf {
+public struct Protobuf: Sendable {
     public private(set) var bytes: [UInt8] = []
 
     public init(_ build: (inout Protobuf) -> Void = { _ in }) {
