@@ -18,6 +18,9 @@ SERVER ?= redis7
 DATA ?=
 ## ONCE=              run: 1 stops the server after the table
 ONCE ?=
+## ENGINES=           engines, test: those to fetch; default: all. build, run: default: onnx only, which is quick.
+##                    onnx, tf (0.3 GB to fetch), tflite, torch (0.6 GB, compiles for half a minute), with commas
+ENGINES ?=
 ## SERVERS=           test, test-integration, fuzz, hammer, stall: the servers; default: all three
 SERVERS ?= redis7 redis8 valkey9
 ## PYTEST_ARGS=       test, test-integration: further arguments for pytest, such as -k NAME
@@ -52,12 +55,19 @@ swift:
 	@command -v $(SWIFT) > /dev/null || { echo "$(SWIFT) not found: install Swift 6.2 or later, see swift.org" >&2; exit 1; }
 
 .PHONY: build
-build: swift ## Build dist/redisai.so and put the engine beside it
-	@$(BOOTSTRAP) ensure engine
+build: module ## Build dist/redisai.so and put ONNX Runtime, or ENGINES, beside it
+	@$(BOOTSTRAP) stage $(or $(ENGINES),onnx)
+
+.PHONY: engines
+engines: ## Fetch all engines, or ENGINES, and put them into dist/backends
+	@$(BOOTSTRAP) stage $(ENGINES)
+
+.PHONY: module
+module: swift
 	@echo "==> building the module"
 	@$(SWIFT) build --scratch-path $(SCRATCH) -c release --product RedisAI
 	@$(SWIFT) build --scratch-path $(SCRATCH) -c release --product redisai-model-check
-	@scripts/stage.sh $(SCRATCH)/release "$$($(BOOTSTRAP) path engine)" dist
+	@scripts/stage.sh $(SCRATCH)/release dist
 
 .PHONY: run
 run: check-port build ## Start a server with the module and classify some files with a real model
@@ -75,8 +85,7 @@ check-port:
 test: test-unit test-integration ## Run all tests on all three servers
 
 .PHONY: test-unit
-test-unit: swift ## Run the unit tests
-	@$(BOOTSTRAP) ensure engine
+test-unit: swift engines ## Run the unit tests
 	@mkdir -p $(REPORTS)
 	@echo "==> unit tests"
 	@eval "$$($(BOOTSTRAP) env)"; \
@@ -85,7 +94,7 @@ test-unit: swift ## Run the unit tests
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/unit.xml --swift-log $(REPORTS)/unit.log
 
 .PHONY: test-integration
-test-integration: build ## Run the integration tests
+test-integration: module engines ## Run the integration tests
 	@$(BOOTSTRAP) ensure $(SERVERS) test-venv magika minilm
 	@mkdir -p $(REPORTS)
 	@echo "==> integration tests on $(SERVERS)"

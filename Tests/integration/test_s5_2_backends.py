@@ -22,8 +22,10 @@ def backends_path(module_path):
 
 @pytest.fixture
 def foreign_backends(backends_path, tmp_path):
-    """A copy of all backends outside the BACKENDSPATH."""
-    return shutil.copytree(backends_path, tmp_path / "foreign")
+    """A copy of the one backend that is used here, outside the BACKENDSPATH."""
+    folder = os.path.dirname(BACKEND)
+    shutil.copytree(os.path.join(backends_path, folder), tmp_path / "foreign" / folder)
+    return tmp_path / "foreign"
 
 
 def test_nothing_is_loaded_at_start(start_server):

