@@ -40,6 +40,8 @@ BENCH_ARGS ?=
 
 BOOTSTRAP := $(PYTHON) scripts/bootstrap
 SCRATCH := .build
+# Package.swift looks which engines there are: it must not be taken from a cache.
+SWIFT_FLAGS := --scratch-path $(SCRATCH) --manifest-cache none
 REPORTS := $(SCRATCH)/reports
 SWIFT_SOURCES := Package.swift Sources Tests
 
@@ -65,8 +67,8 @@ engines: ## Fetch all engines, or ENGINES, and put them into dist/backends
 .PHONY: module
 module: swift
 	@echo "==> building the module"
-	@$(SWIFT) build --scratch-path $(SCRATCH) -c release --product RedisAI
-	@$(SWIFT) build --scratch-path $(SCRATCH) -c release --product redisai-model-check
+	@$(SWIFT) build $(SWIFT_FLAGS) -c release --product RedisAI
+	@$(SWIFT) build $(SWIFT_FLAGS) -c release --product redisai-model-check
 	@scripts/stage.sh $(SCRATCH)/release dist
 
 .PHONY: run
@@ -89,7 +91,7 @@ test-unit: swift engines ## Run the unit tests
 	@mkdir -p $(REPORTS)
 	@echo "==> unit tests"
 	@eval "$$($(BOOTSTRAP) env)"; \
-		$(SWIFT) test --scratch-path $(SCRATCH) --disable-xctest --xunit-output $(REPORTS)/unit.xml 2>&1 \
+		$(SWIFT) test $(SWIFT_FLAGS) --disable-xctest --xunit-output $(REPORTS)/unit.xml 2>&1 \
 		| tee $(REPORTS)/unit.log
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/unit.xml --swift-log $(REPORTS)/unit.log
 

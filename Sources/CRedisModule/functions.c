@@ -9,6 +9,7 @@ void (*credismodule_Log)(RedisModuleCtx *ctx, const char *level, const char *for
 void (*credismodule_LogIOError)(RedisModuleIO *io, const char *level, const char *format, ...);
 int (*credismodule_Replicate)(RedisModuleCtx *ctx, const char *command, const char *format, ...);
 void (*credismodule_EmitAOF)(RedisModuleIO *io, const char *command, const char *format, ...);
+RedisModuleCallReply *(*credismodule_Call)(RedisModuleCtx *ctx, const char *command, const char *format, ...);
 
 typedef int (*GetApi)(const char *name, void *target);
 
@@ -26,6 +27,7 @@ const char *CRedisModule_Resolve(RedisModuleCtx *ctx) {
     if (!RESOLVE(LogIOError)) return "LogIOError";
     if (!RESOLVE(Replicate)) return "Replicate";
     if (!RESOLVE(EmitAOF)) return "EmitAOF";
+    if (!RESOLVE(Call)) return "Call";
     return NULL;
 }
 

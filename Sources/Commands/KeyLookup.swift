@@ -22,6 +22,15 @@ extension CommandContext {
         }
     }
 
+    /// The script a key holds.
+    func script(at key: Argument) throws(CommandError) -> Script {
+        switch openForReading(key).load(ScriptType.valueType) {
+        case .missing: throw .scriptMissing
+        case .wrongType: throw .wrongType
+        case .value(let script): return script
+        }
+    }
+
     /// Whether the caller can be made to wait for an answer: not inside MULTI or a script, nor on the replication link.
     var allowsBlocking: Bool {
         flags.isDisjoint(with: [.transaction, .script, .denyBlocking, .replicated, .loading])
@@ -38,6 +47,7 @@ extension CommandContext {
 extension CommandError {
     static let tensorMissing = CommandError("ERR tensor key is empty or in a different shard")
     static let modelMissing = CommandError("ERR model key is empty")
+    static let scriptMissing = CommandError("ERR script key is empty")
     static let readOnlyReplica = CommandError("READONLY You can't write against a read only replica.")
 
     init(_ error: InferenceError) {

@@ -13,7 +13,9 @@ public enum Module {
 
     private static let commands: [Command] = [
         TensorSet.command, TensorGet.command,
-        ModelStore.command, ModelGet.command, ModelDelete.command, ModelExecute.command, ModelScan.command,
+        ModelStore.command, ModelGet.command, Delete.modelCommand, ModelExecute.command, Scan.modelCommand,
+        ScriptStore.command, ScriptStore.deprecatedCommand, ScriptGet.command, Delete.scriptCommand,
+        ScriptExecute.command, ScriptExecute.deprecatedCommand, Scan.scriptCommand,
         RunInfo.command, Config.command,
     ]
 
@@ -69,13 +71,14 @@ public enum Module {
     }
 
     private static func register(_ module: ModuleContext, _ gitSHA: String) -> Bool {
-        guard TensorType.register(module), ModelType.register(module) else { return false }
+        guard TensorType.register(module), ModelType.register(module), ScriptType.register(module) else { return false }
         for command in commands {
             guard module.register(command) else { return false }
         }
         let hasInfo = module.onInfo { InfoSections(version: version, gitSHA: gitSHA).write(to: $0) }
         let hasCron = module.onCron { InferenceEngine.shared.endOverdueRuns() }
         let hasShutdown = module.onShutdown {
+            BackgroundServer.close()
             if !InferenceEngine.shared.stop() { ServerLog.warning("a model was still running at exit") }
         }
         return hasInfo && hasCron && hasShutdown

@@ -27,7 +27,7 @@ public final class InferenceEngine: @unchecked Sendable {
     }
 
     public let registry: BackendRegistry
-    public let directory = ModelDirectory()
+    public let directory = ArtifactDirectory()
     private let clock: MonotonicClock
     /// Builds models, at low priority: serving goes first.
     private let loader: BackgroundThreads
@@ -97,10 +97,17 @@ extension InferenceEngine {
         path.hasPrefix("/") ? path : currentBackendsPath + "/" + path
     }
 
-    /// Loads an engine from the library that an operator named, in the calling thread. False when it cannot be, or is
-    /// loaded already.
+    /// Loads an engine from the library that an operator named, in the calling thread. False, with a line in the log, when
+    /// it cannot be, or is loaded already.
     public func loadBackend(_ description: BackendDescription, path: String) -> Bool {
-        registry.load(description, path: resolveLibraryPath(path), settings: configuration.engineSettings)
+        let path = resolveLibraryPath(path)
+        do throws(InferenceError) {
+            try registry.load(description, path: path, settings: configuration.engineSettings)
+            return true
+        } catch {
+            configuration.log("the \(description.name) engine could not be loaded from \(path): \(error.message)")
+            return false
+        }
     }
 
     /// As ``loadBackend(_:path:)`` for a path that a client had its hand in: only from the trusted folder.
@@ -126,21 +133,33 @@ extension InferenceEngine {
     private func backend(_ description: BackendDescription) throws(InferenceError) -> any Backend {
         if let backend = registry.loadedBackend(description) { return backend }
         // Not here: an engine's threads inherit the priority of the thread that makes them.
-        let isLoaded = housekeeper.value { [unowned self] in
-            loadBackend(description, untrustedPath: description.defaultPath)
-        }
-        guard isLoaded != nil, let backend = registry.loadedBackend(description) else {
-            reportMissing(description)
-            throw .couldNotLoadBackend
-        }
+        _ = housekeeper.value { [unowned self] in loadDefault(description) }
+        guard let backend = registry.loadedBackend(description) else { throw .couldNotLoadBackend }
         return backend
     }
 
-    /// Tells the operator where an engine was looked for: once, since clients can ask for it as often as they like.
-    private func reportMissing(_ description: BackendDescription) {
-        guard reportedEngines.withLock({ $0.insert(description.name).inserted }) else { return }
+    private func loadDefault(_ description: BackendDescription) {
+        guard registry.loadedBackend(description) == nil else { return }
         let path = resolveLibraryPath(description.defaultPath)
-        configuration.log("the \(description.name) engine was asked for and could not be loaded from \(path)")
+        let problem: InferenceError
+        do throws(InferenceError) {
+            guard access(path, F_OK) == 0 else { throw InferenceError("there is no such file") }
+            guard isTrusted(path) else { throw InferenceError("the file is outside the trusted folder") }
+            return try registry.load(description, path: path, settings: configuration.engineSettings)
+        } catch {
+            problem = error
+        }
+        reportMissing(description, problem.message)
+    }
+
+    /// Tells the operator where an engine was looked for and how to get it: once, since clients can ask for it as often
+    /// as they like.
+    private func reportMissing(_ description: BackendDescription, _ problem: String) {
+        guard reportedEngines.withLock({ $0.insert(description.name).inserted }) else { return }
+        configuration.log(
+            "the \(description.name) engine was asked for and could not be loaded from "
+                + "\(resolveLibraryPath(description.defaultPath)): \(problem); "
+                + "`make engines ENGINES=\(description.name.lowercased())` in the module's sources fetches it")
     }
 }
 
@@ -151,7 +170,7 @@ private func canonicalPath(_ path: String) -> String? {
     return String(cString: resolved)
 }
 
-// MARK: Models
+// MARK: Models and scripts
 
 extension InferenceEngine {
     /// Makes a model and has it loaded in the background. `completion` is told in a loader thread when it is ready or
@@ -159,25 +178,47 @@ extension InferenceEngine {
     public func makeModel(
         _ definition: ModelDefinition, completion: (@Sendable () -> Void)? = nil
     ) -> Model {
-        let model = Model(definition) { [unowned self] in retire($0, $1) }
-        // The job does not keep the model: one that is deleted meanwhile goes at once.
+        let model = Model(definition) { [unowned self] in retire($0) }
         if let completion { model.whenLoaded(completion) }
-        loader.submit { [weak model, unowned self] watch in
-            guard model != nil else { return }
-            let result = build(definition, watch)
-            // Whoever is told must be able to be the last to let go of what was built.
-            let waiters = model?.finishLoading(consume result) ?? []
-            for waiter in waiters { waiter() }
+        load({ [weak model] in model?.readiness }) { [unowned self] watch throws(InferenceError) in
+            try build(definition, watch)
         }
         return model
     }
 
-    /// Refuses at once what need not be tried: a model for an engine that is not there, or a further one while too many
-    /// wait to be loaded.
-    public func checkCanLoad(_ definition: ModelDefinition) throws(InferenceError) {
-        let path = resolveLibraryPath(definition.backend.defaultPath)
-        guard registry.loadedBackend(definition.backend) != nil || access(path, R_OK) == 0 else {
-            reportMissing(definition.backend)
+    /// As ``makeModel(_:completion:)``, for a script.
+    public func makeScript(
+        _ definition: ScriptDefinition, completion: (@Sendable () -> Void)? = nil
+    ) -> Script {
+        let script = Script(definition) { [unowned self] in retire($0) }
+        if let completion { script.whenLoaded(completion) }
+        load({ [weak script] in script?.readiness }) { [unowned self] _ throws(InferenceError) in
+            try build(definition)
+        }
+        return script
+    }
+
+    /// Has an artifact built by a loader thread. The job does not keep the artifact: one that is deleted meanwhile goes at
+    /// once, and `readiness` is nil.
+    private func load<Loaded: Sendable>(
+        _ readiness: @escaping @Sendable () -> Readiness<Loaded>?,
+        _ build: @escaping @Sendable (RunWatch) throws(InferenceError) -> (Loaded, DeviceQueue)
+    ) {
+        loader.submit { watch in
+            guard readiness() != nil else { return }
+            let result = Result { () throws(InferenceError) in try build(watch) }
+            // Whoever is told must be able to be the last to let go of what was built.
+            let waiters = readiness()?.finish(consume result) ?? []
+            for waiter in waiters { waiter() }
+        }
+    }
+
+    /// Refuses at once what need not be tried: an artifact for an engine that is not there, or a further one while too
+    /// many wait to be loaded.
+    public func checkCanLoad(_ identity: ArtifactIdentity) throws(InferenceError) {
+        let path = resolveLibraryPath(identity.backend.defaultPath)
+        guard registry.loadedBackend(identity.backend) != nil || access(path, R_OK) == 0 else {
+            reportMissing(identity.backend, "there is no such file")
             throw .couldNotLoadBackend
         }
         let limit = configuration.loadLimit
@@ -186,28 +227,45 @@ extension InferenceEngine {
 
     private func build(
         _ definition: ModelDefinition, _ watch: RunWatch
-    ) -> Result<(any LoadedModel, DeviceQueue), InferenceError> {
-        do throws(InferenceError) {
-            let backend = try backend(definition.backend)
-            if let checker = configuration.modelChecker, let library = registry.libraryPath(definition.backend) {
-                try checker.check(definition, library: library, settings: configuration.engineSettings)
-            }
-            let loaded = try backend.load(definition)
-            loaded.warmUp(watch: watch)
-            return .success((loaded, try queue(for: definition.device.queueName)))
-        } catch {
-            return .failure(error)
+    ) throws(InferenceError) -> (any LoadedModel, DeviceQueue) {
+        let backend = try backend(definition.backend)
+        try tryOut(
+            definition.identity, definition.blob, inputNames: definition.inputNames,
+            outputNames: definition.outputNames)
+        let loaded = try backend.load(definition)
+        loaded.warmUp(watch: watch)
+        return (loaded, try queue(for: definition.device.queueName))
+    }
+
+    private func build(_ definition: ScriptDefinition) throws(InferenceError) -> (any LoadedScript, DeviceQueue) {
+        guard let backend = try backend(definition.identity.backend) as? any ScriptBackend else {
+            throw .couldNotLoadBackend
         }
+        try tryOut(definition.identity, ModelBlob([ByteArray(definition.source)]), inputNames: definition.entryPoints)
+        return (try backend.compile(definition), try queue(for: definition.identity.device.queueName))
     }
 
-    /// The last reference to a model has gone: forget its name, and give its memory back where nobody waits.
-    private func retire(_ model: Model, _ loaded: consuming (any LoadedModel)?) {
-        directory.remove(model)
-        let parting = Parting(loaded, model.definition.blob)
-        housekeeper.submit { _ in parting.release() }
+    /// Has another process load the artifact first, if so configured.
+    private func tryOut(
+        _ identity: ArtifactIdentity, _ content: ModelBlob, inputNames: [String], outputNames: [String] = []
+    ) throws(InferenceError) {
+        guard let checker = configuration.modelChecker, let library = registry.libraryPath(identity.backend) else {
+            return
+        }
+        let settings = configuration.engineSettings
+        try checker.check(
+            ModelCheckRequest(
+                identity, library: library, timeout: checker.timeout, settings: settings, inputNames: inputNames,
+                outputNames: outputNames), content)
     }
 
-    /// Calls `body` in another thread when the memory of all models that have gone so far has been given back.
+    /// The last reference to an artifact has gone: forget its name, and give its memory back where nobody waits.
+    private func retire(_ artifact: RetiredArtifact) {
+        directory.remove(artifact)
+        housekeeper.submit { _ in artifact.release() }
+    }
+
+    /// Calls `body` in another thread when the memory of all artifacts that have gone so far has been given back.
     public func whenReclaimed(_ body: @escaping @Sendable () -> Void) {
         inBackground(body)
     }
@@ -216,43 +274,26 @@ extension InferenceEngine {
     public func inBackground(_ body: @escaping @Sendable () -> Void) {
         housekeeper.submit { _ in body() }
     }
-
-    /// Carries what a model held into another thread: as a rule the last references.
-    private final class Parting: @unchecked Sendable {
-        private var loaded: (any LoadedModel)?
-        private var blob: ModelBlob?
-
-        init(_ loaded: consuming (any LoadedModel)?, _ blob: ModelBlob) {
-            self.loaded = loaded
-            self.blob = blob
-        }
-
-        /// One after the other: giving many pages back holds up the whole process's memory management.
-        func release() {
-            loaded = nil
-            blob = nil
-        }
-    }
 }
 
 // MARK: Execution
 
 extension InferenceEngine {
-    /// Queues a request; its receiver is told when it has ended, and at once when it is refused. A request for a model
-    /// that is still loading is queued when the model is ready.
+    /// Queues a request; its receiver is told when it has ended, and at once when it is refused. A request for an
+    /// artifact that is still loading is queued when that is ready.
     public func submit(_ request: InferenceRequest) {
-        guard let model = request.model else { return }
-        if let queue = model.ready?.queue { return enqueue(request, queue) }
+        guard let artifact = request.artifact else { return }
+        if let queue = artifact.readyQueue { return enqueue(request, queue) }
         let limit = configuration.queueLimit
-        guard model.waiterCount < limit else {
-            return request.refuse(.queueIsFull(model.definition.device.queueName, limit: limit))
+        guard artifact.waiterCount < limit else {
+            return request.refuse(.queueIsFull(artifact.identity.device.queueName, limit: limit))
         }
-        model.whenLoaded { [unowned self] in
-            guard let model = request.model else { return }
-            if let queue = model.ready?.queue {
+        artifact.whenLoaded { [unowned self] in
+            guard let artifact = request.artifact else { return }
+            if let queue = artifact.readyQueue {
                 enqueue(request, queue)
             } else {
-                request.refuse(model.brokenError)
+                request.refuse(artifact.brokenError)
             }
         }
     }

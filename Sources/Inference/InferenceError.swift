@@ -23,8 +23,8 @@ public struct InferenceError: Error, Equatable, Sendable {
         InferenceError("ERR the queue of device \(device) has lost its threads to runs that did not end")
     }
 
-    public static func modelIsBroken(_ reason: String) -> InferenceError {
-        InferenceError("ERR model is broken: \(reason)")
+    public static func isBroken(_ kind: ArtifactIdentity.Kind, _ reason: String) -> InferenceError {
+        InferenceError("ERR \(kind.rawValue.lowercased()) is broken: \(reason)")
     }
 
     public static func queueIsFull(_ device: String, limit: Int) -> InferenceError {

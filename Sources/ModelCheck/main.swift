@@ -1,6 +1,6 @@
-// redisai-model-check BACKEND LIBRARY DEVICE MEMORY_LIMIT TIMEOUT [UNSAFE [INPUTS name ...]] < MODEL
+// redisai-model-check BACKEND LIBRARY DEVICE MEMORY_LIMIT TIMEOUT [YES|NO [MODEL|SCRIPT [INPUTS name ...]]] < MODEL
 //
-// Loads a model and runs it once, in a process that may die of it. The answer on standard output is `+` for a usable
+// Loads a model and runs it once (or compiles a script), in a process that may die of it. The answer on standard output is `+` for a usable
 // model, or `-` and the engine's text, then a NUL; no answer means that the engine did not survive. The server starts this program
 // for every model; by hand it tells whether a model will be accepted:
 //
@@ -34,6 +34,15 @@ private func check(_ request: ModelCheckRequest) throws(InferenceError) {
     settings.memoryLimit = request.memoryLimit
     settings.allowsUnsafeOperations = request.allowsUnsafeOperations
     let backend = try open(request.library, settings)
+    if request.kind == .script {
+        guard let backend = backend as? any ScriptBackend else { throw .couldNotLoadBackend }
+        let definition = model.withBytes { source in
+            ScriptDefinition(
+                key: [], backend: description, device: device, tag: [], entryPoints: request.inputNames, source: source)
+        }
+        _ = try backend.compile(definition)
+        return
+    }
     let definition = ModelDefinition(
         key: [], backend: description, device: device, tag: [], batching: ModelDefinition.Batching(),
         inputNames: request.inputNames, outputNames: request.outputNames, blob: ModelBlob([model]))
@@ -43,7 +52,8 @@ private func check(_ request: ModelCheckRequest) throws(InferenceError) {
 guard let request = ModelCheckRequest(arguments: Array(CommandLine.arguments.dropFirst())) else {
     answer(
         .refused(
-            "usage: redisai-model-check BACKEND LIBRARY DEVICE MEMORY_LIMIT TIMEOUT [UNSAFE [INPUTS name ...]] < MODEL")
+            "usage: redisai-model-check BACKEND LIBRARY DEVICE MEMORY_LIMIT TIMEOUT [YES|NO [MODEL|SCRIPT [INPUTS name ...]]] < MODEL"
+        )
     )
 }
 do throws(InferenceError) {

@@ -62,6 +62,8 @@ public struct KeyAccess: OptionSet, Sendable {
     public static let read = KeyAccess(rawValue: RM_KEY_READ_ONLY | RM_KEY_ACCESS)
     /// The key is replaced without being read.
     public static let overwrite = KeyAccess(rawValue: RM_KEY_OVERWRITE | RM_KEY_UPDATE)
+    /// The key's content reaches the caller, and may be changed.
+    public static let readWrite = KeyAccess(rawValue: RM_KEY_READ_WRITE | RM_KEY_ACCESS | RM_KEY_UPDATE)
     /// The key is removed.
     public static let remove = KeyAccess(rawValue: RM_KEY_REMOVE | RM_KEY_DELETE)
 }

@@ -67,7 +67,7 @@ import Testing
             #expect(model.phase.error == .runDidNotEnd)
             #expect(model.inputNames == ["x"])
             try fixture.submit(2, to: model)
-            #expect(fixture.inbox.ended.last == .failed(.modelIsBroken("a run of it did not end")))
+            #expect(fixture.inbox.ended.last == .failed(.isBroken(.model, "a run of it did not end")))
         }
     }
 

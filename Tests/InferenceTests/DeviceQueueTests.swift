@@ -186,8 +186,8 @@ private final class QueueFixture {
 
     /// A model that is ready to run.
     func model(_ loaded: FakeModel) throws -> Model {
-        let model = Model(try .fake(), retire: { _, _ in })
-        _ = model.finishLoading(.success((loaded, queue)))
+        let model = Model(try .fake(), retire: { _ in })
+        _ = model.readiness.finish(.success((loaded, queue)))
         return model
     }
 
@@ -195,7 +195,7 @@ private final class QueueFixture {
     func submit(_ value: Float, to model: Model, timeout: Int? = nil) throws -> Bool {
         queue.submit(
             InferenceRequest(
-                model: model, inputs: [try makeTensor(.float, [value])], outputCount: 1, timeout: timeout,
+                .model(model), inputs: [try makeTensor(.float, [value])], outputCount: 1, timeout: timeout,
                 receiver: inbox))
     }
 

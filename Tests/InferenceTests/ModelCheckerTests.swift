@@ -12,16 +12,12 @@ import Testing
     /// Has a model checked by a program whose lines are `script`.
     private func check(_ script: String, device: String = "CPU", chunks: [Bytes] = [Bytes([1])]) throws {
         let program = try Script(script)
-        var settings = EngineSettings()
-        settings.memoryLimit = 4_096
-        try ModelChecker(program: program.path, timeout: 1_500)
-            .check(definition(device, chunks), library: "/engines/fake one.so", settings: settings)
+        try ModelChecker(program: program.path, timeout: 1_500).check(request(device), ModelBlob(chunks))
     }
 
-    private func definition(_ device: String, _ chunks: [Bytes]) throws -> ModelDefinition {
-        ModelDefinition(
-            key: Array("m".utf8), backend: .unopened, device: try #require(Device(device)), tag: [],
-            batching: ModelDefinition.Batching(), inputNames: [], outputNames: [], blob: ModelBlob(chunks))
+    private func request(_ device: String = "CPU") -> ModelCheckRequest {
+        ModelCheckRequest(
+            backend: "FAKE", library: "/engines/fake one.so", device: device, memoryLimit: 4_096, timeout: 1_500)
     }
 
     @Test func `a usable model passes`() throws {
@@ -47,7 +43,7 @@ import Testing
     }
 
     @Test func `the program learns what it needs`() {
-        #expect(throws: InferenceError("FAKE|/engines/fake one.so|cpu:1|4096|1500|NO|0|")) {
+        #expect(throws: InferenceError("FAKE|/engines/fake one.so|cpu:1|4096|1500|NO|MODEL|0|")) {
             try check(refusing("printf '%s|' \"$@\""), device: "cpu:1")
         }
     }
@@ -114,7 +110,7 @@ import Testing
     @Test func `a program that is not there is no fault of the model`() throws {
         let checker = ModelChecker(program: "/no/such/program", timeout: 1_000)
         let error = try #require(throws: InferenceError.self) {
-            try checker.check(definition("CPU", [Bytes([1])]), library: "/l.so", settings: EngineSettings())
+            try checker.check(request(), ModelBlob([Bytes([1])]))
         }
         #expect(error.message.hasPrefix("ERR the model could not be tried out: "))
     }
@@ -135,7 +131,7 @@ import Testing
     @Test func `a request survives the command line`() {
         let request = ModelCheckRequest(
             backend: "ONNX", library: "/a b/c.so", device: "CPU:1", memoryLimit: 1 << 40, timeout: 60_000,
-            allowsUnsafeOperations: true, inputNames: ["a", "", "b c"], outputNames: ["1"])
+            allowsUnsafeOperations: true, kind: .script, inputNames: ["a", "", "b c"], outputNames: ["1"])
         #expect(ModelCheckRequest(arguments: request.arguments) == request)
     }
 
@@ -146,8 +142,8 @@ import Testing
 
     @Test(arguments: [
         [], ["ONNX", "l", "CPU", "0"], ["ONNX", "l", "CPU", "x", "1"], ["ONNX", "l", "CPU", "1", ""],
-        ["TF", "l", "CPU", "0", "1", "NO", "x"], ["TF", "l", "CPU", "0", "1", "NO", "2", "a"],
-        ["TF", "l", "CPU", "0", "1", "NO", "-1", "a"],
+        ["TF", "l", "CPU", "0", "1", "NO", "x"], ["TF", "l", "CPU", "0", "1", "NO", "MODEL", "2", "a"],
+        ["TF", "l", "CPU", "0", "1", "NO", "MODEL", "-1", "a"], ["TF", "l", "CPU", "0", "1", "NO", "MODEL", "x"],
     ])
     func `other command lines are none`(arguments: [String]) {
         #expect(ModelCheckRequest(arguments: arguments) == nil)

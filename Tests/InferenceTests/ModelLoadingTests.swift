@@ -29,7 +29,7 @@ import Testing
             let model = try fixture.load()
             #expect(model.phase.error == Self.unparsable)
             try fixture.submit(1, to: model)
-            try #expect(fixture.inbox.wait(for: 1) == [.failed(.modelIsBroken("cannot be parsed"))])
+            try #expect(fixture.inbox.wait(for: 1) == [.failed(.isBroken(.model, "cannot be parsed"))])
         }
     }
 
@@ -67,7 +67,7 @@ import Testing
             try fixture.submit(1, to: model)
             try fixture.submit(2, to: model)
             mayLoad.open()
-            let failure = Inbox.Ending.failed(.modelIsBroken("cannot be parsed"))
+            let failure = Inbox.Ending.failed(.isBroken(.model, "cannot be parsed"))
             try #expect(fixture.inbox.wait(for: 2) == [failure, failure])
         }
     }

@@ -17,7 +17,7 @@ import Testing
             try releases.first.wait()
             #expect(releases.threads.count == 1)
             #expect(releases.threads.contains(pthread_self()) == false)
-            #expect(fixture.engine.directory.sorted.isEmpty)
+            #expect(fixture.engine.directory.sorted(.model).isEmpty)
         }
     }
 
@@ -58,7 +58,7 @@ import Testing
             held.mayEnd.open()
             try #expect(fixture.inbox.wait(for: 3) == [.echo(1), .echo(2), .echo(3)])
             try releases.first.wait()
-            #expect(fixture.engine.directory.sorted.count == 1)
+            #expect(fixture.engine.directory.sorted(.model).count == 1)
             #expect(fixture.engine.directory.entry(for: Array("m".utf8))?.statistics === new.statistics)
         }
     }

@@ -1,5 +1,6 @@
 public import Inference
 internal import ONNXRuntimeBackend
+internal import PyTorchBackend
 
 /// The engines that the module can drive, in the order of INFO. Adding one is adding its import and its row.
 public let engines = [
@@ -7,7 +8,6 @@ public let engines = [
         name: "TF", id: 0, defaultPath: "redisai_tensorflow/redisai_tensorflow.so", names: .fromClient(), open: nil),
     BackendDescription(
         name: "TFLITE", id: 1, defaultPath: "redisai_tflite/redisai_tflite.so", names: .fromModel, open: nil),
-    BackendDescription(
-        name: "TORCH", id: 2, defaultPath: "redisai_torch/redisai_torch.so", names: .fromModel, open: nil),
+    PyTorchBackend.description,
     ONNXRuntimeBackend.description,
 ]

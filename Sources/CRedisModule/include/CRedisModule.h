@@ -6,6 +6,7 @@
 #ifndef CREDISMODULE_H
 #define CREDISMODULE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,7 @@ typedef struct RedisModuleDigest RedisModuleDigest;
 typedef struct RedisModuleInfoCtx RedisModuleInfoCtx;
 typedef struct RedisModuleBlockedClient RedisModuleBlockedClient;
 typedef struct RedisModuleCommand RedisModuleCommand;
+typedef struct RedisModuleCallReply RedisModuleCallReply;
 
 // MARK: Constants
 
@@ -36,6 +38,11 @@ static const int RM_KEYTYPE_EMPTY = 0;
 static const int RM_KEYTYPE_MODULE = 6;
 static const int RM_OPTION_HANDLE_IO_ERRORS = 1 << 0;
 
+static const int RM_REPLY_STRING = 0;
+static const int RM_REPLY_ERROR = 1;
+static const int RM_REPLY_INTEGER = 2;
+static const int RM_REPLY_ARRAY = 3;
+
 static const int RM_CONTEXT_LUA = 1 << 0;
 static const int RM_CONTEXT_MULTI = 1 << 1;
 static const int RM_CONTEXT_READONLY = 1 << 4;
@@ -44,6 +51,7 @@ static const int RM_CONTEXT_LOADING = 1 << 13;
 static const int RM_CONTEXT_DENY_BLOCKING = 1 << 21;
 
 static const int RM_KEY_READ_ONLY = 1 << 0;
+static const int RM_KEY_READ_WRITE = 1 << 1;
 static const int RM_KEY_OVERWRITE = 1 << 2;
 static const int RM_KEY_REMOVE = 1 << 3;
 static const int RM_KEY_ACCESS = 1 << 4;
@@ -234,6 +242,19 @@ typedef struct RedisModuleCommandInfo {
     X(int, ReplyWithDouble, (RedisModuleCtx * ctx, double value), (ctx, value))                                       \
     X(int, ReplyWithNull, (RedisModuleCtx * ctx), (ctx))                                                              \
     X(int, ReplyWithArray, (RedisModuleCtx * ctx, long length), (ctx, length))                                        \
+    /* Other threads, and commands of our own */                                                                      \
+    X(RedisModuleCtx *, GetThreadSafeContext, (RedisModuleBlockedClient * client), (client))                          \
+    X(void, FreeThreadSafeContext, (RedisModuleCtx * ctx), (ctx))                                                     \
+    X(void, ThreadSafeContextLock, (RedisModuleCtx * ctx), (ctx))                                                     \
+    X(void, ThreadSafeContextUnlock, (RedisModuleCtx * ctx), (ctx))                                                   \
+    X(int, GetSelectedDb, (RedisModuleCtx * ctx), (ctx))                                                              \
+    X(int, SelectDb, (RedisModuleCtx * ctx, int database), (ctx, database))                                           \
+    X(void, FreeCallReply, (RedisModuleCallReply * reply), (reply))                                                   \
+    X(int, CallReplyType, (RedisModuleCallReply * reply), (reply))                                                    \
+    X(long long, CallReplyInteger, (RedisModuleCallReply * reply), (reply))                                           \
+    X(size_t, CallReplyLength, (RedisModuleCallReply * reply), (reply))                                               \
+    X(RedisModuleCallReply *, CallReplyArrayElement, (RedisModuleCallReply * reply, size_t index), (reply, index))    \
+    X(const char *, CallReplyStringPtr, (RedisModuleCallReply * reply, size_t *length), (reply, length))              \
     /* Blocked clients */                                                                                             \
     X(RedisModuleBlockedClient *, BlockClient,                                                                        \
       (RedisModuleCtx * ctx, RedisModuleCmdFunc reply, RedisModuleCmdFunc timeout,                                    \
@@ -302,6 +323,8 @@ CREDISMODULE_HIDDEN extern int (*credismodule_Replicate)(RedisModuleCtx *ctx, co
                                                          ...);
 CREDISMODULE_HIDDEN extern void (*credismodule_EmitAOF)(RedisModuleIO *io, const char *command, const char *format,
                                                         ...);
+CREDISMODULE_HIDDEN extern RedisModuleCallReply *(*credismodule_Call)(RedisModuleCtx *ctx, const char *command,
+                                                                      const char *format, ...);
 
 static inline void RedisModule_LogText(RedisModuleCtx *ctx, const char *level, const char *text) {
     credismodule_Log(ctx, level, "%s", text);
@@ -316,6 +339,16 @@ static inline int RedisModule_ReplicateVector(RedisModuleCtx *ctx, const char *c
 static inline void RedisModule_EmitAOFVector(RedisModuleIO *io, const char *command, RedisModuleString **arguments,
                                              size_t count) {
     credismodule_EmitAOF(io, command, "v", arguments, count);
+}
+
+// Runs a command; `format` holds the flags and a `v` for the arguments. NULL, and a number of errno.h in `error`, when the
+// server refuses to run it.
+static inline RedisModuleCallReply *RedisModule_CallVector(RedisModuleCtx *ctx, const char *command, const char *format,
+                                                           RedisModuleString **arguments, size_t count, int *error) {
+    errno = 0;
+    RedisModuleCallReply *reply = credismodule_Call(ctx, command, format, arguments, count);
+    *error = errno;
+    return reply;
 }
 
 // MARK: Loading

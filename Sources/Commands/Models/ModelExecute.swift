@@ -1,5 +1,4 @@
 internal import Inference
-internal import Persistence
 internal import RedisModuleKit
 internal import Tensors
 
@@ -31,13 +30,9 @@ enum ModelExecute {
         var inputs: [Tensor] = []
         inputs.reserveCapacity(call.inputs.count)
         for name in call.inputs { inputs.append(try context.tensor(at: name)) }
-        let operation = PendingExecution(outputs: call.outputs.map { ServerString(holding: $0) })
-        let request = InferenceRequest(
-            model: model, inputs: inputs, outputCount: call.outputs.count, timeout: call.timeout, receiver: operation)
-        // From here on every outcome, a refusal by the queue included, is the operation's to answer.
-        let reply = context.block(on: operation)
-        InferenceEngine.shared.submit(request)
-        return reply
+        return PendingExecution.start(
+            .model(model), inputs: inputs, outputs: call.outputs.map { ServerString(holding: $0) },
+            timeout: call.timeout, context)
     }
 
     /// Reports the model, every input and every output; stops silently where the counts do not fit.
@@ -51,45 +46,6 @@ enum ModelExecute {
             outputCount <= arguments.count - outputsWord - 2
         else { return }
         for index in outputsWord + 2..<outputsWord + 2 + outputCount { reporter.key(at: index, .overwrite) }
-    }
-
-    /// An AI.MODELEXECUTE whose model is queued or running.
-    private final class PendingExecution: BlockedOperation, InferenceRequest.Receiver, @unchecked Sendable {
-        private var outputs: [ServerString]
-        private var outcome = InferenceRequest.Outcome.pending
-
-        init(outputs: [ServerString]) {
-            self.outputs = outputs
-        }
-
-        func requestDidEnd(_ request: InferenceRequest) {
-            outcome = request.outcome
-            complete()
-        }
-
-        override func finish(_ context: CommandContext) throws(CommandError) -> Reply {
-            // The worker may hold the operation a moment longer: the server's strings are to go here.
-            defer { outputs = [] }
-            switch outcome {
-            case .outputs(let tensors): try write(tensors, context)
-            case .failed(let error): throw CommandError(error)
-            case .timedOut: return .status("TIMEDOUT")
-            case .pending: throw CommandError("ERR Generic error")
-            }
-            return .ok
-        }
-
-        /// Stores the outputs in order, and sends each to the replicas as the tensor it is.
-        private func write(_ tensors: [Tensor?], _ context: CommandContext) throws(CommandError) {
-            try context.checkWritable()
-            for (name, tensor) in zip(outputs, tensors) {
-                guard let tensor else { continue }
-                let key = context.openForWriting(name)
-                guard key.accepts(TensorType.valueType) else { throw .wrongType }
-                key.store(tensor, as: TensorType.valueType)
-                context.replicate("AI.TENSORSET", TensorType.commandLine(storing: tensor, at: name))
-            }
-        }
     }
 }
 

@@ -69,10 +69,12 @@ struct InfoSections {
     }
 
     private func writeModels(to info: InfoWriter) {
-        let counts = engine.directory.phaseCounts
-        info.field("models_ready", counts.ready)
-        info.field("models_loading", counts.loading)
-        info.field("models_broken", counts.broken)
+        for (kind, name) in [(ArtifactIdentity.Kind.model, "models"), (.script, "scripts")] {
+            let counts = engine.directory.phaseCounts(of: kind)
+            info.field("\(name)_ready", counts.ready)
+            info.field("\(name)_loading", counts.loading)
+            info.field("\(name)_broken", counts.broken)
+        }
         info.field("pending_loads", engine.pendingLoads)
     }
 

@@ -4,7 +4,7 @@ internal import Tensors
 /// The requests for one device, first come first served, and the threads that run them.
 ///
 /// This is where requests for the same model will be gathered into batches.
-final class DeviceQueue: @unchecked Sendable {
+public final class DeviceQueue: @unchecked Sendable {
     /// Threads that may be lost to runs that do not end.
     static let lostLimit = 16
 
@@ -86,7 +86,7 @@ final class DeviceQueue: @unchecked Sendable {
     private func work(_ worker: Worker) {
         while let request = next(worker) {
             let start = clock.now()
-            let outcome = request.hasTimedOut(start) ? .timedOut : execute(request, worker.watch)
+            let outcome = request.hasTimedOut(start) ? .timedOut : request.run(worker.watch)
             let isAbandoned = lock.withLock {
                 worker.request = nil
                 lost.removeAll { $0 === worker }
@@ -97,15 +97,6 @@ final class DeviceQueue: @unchecked Sendable {
                 return
             }
             request.end(outcome, microseconds: (clock.now() - start) / 1_000)
-        }
-    }
-
-    private func execute(_ request: InferenceRequest, _ watch: RunWatch) -> InferenceRequest.Outcome {
-        guard let model = request.model else { return .pending }
-        do throws(InferenceError) {
-            return .outputs(try model.run(request.inputs, outputCount: request.outputCount, watch: watch))
-        } catch {
-            return .failed(error)
         }
     }
 
@@ -131,7 +122,7 @@ final class DeviceQueue: @unchecked Sendable {
             if workers.isEmpty { while let request = waiting.popFirst() { orphans.append(request) } }
         }
         for request in abandoned {
-            request.model?.quarantine()
+            request.artifact?.quarantine()
             request.end(.failed(.runAbandoned), microseconds: 0)
         }
         for request in orphans { request.refuse(.noWorkers(name)) }
@@ -159,6 +150,7 @@ final class DeviceQueue: @unchecked Sendable {
             return self.workers + lost
         }
         for worker in workers { worker.watch.close() }
-        return workers.allSatisfy { $0.thread?.join(withinSeconds: seconds) ?? true }
+        // Who waits for the server waits for the caller: such a thread ends with the process.
+        return workers.allSatisfy { $0.watch.isWaiting || $0.thread?.join(withinSeconds: seconds) ?? true }
     }
 }

@@ -1,6 +1,6 @@
 public import Tensors
 
-/// One run of a model on behalf of somebody who waits for it.
+/// One run of a model, or of a script's function, on behalf of somebody who waits for it.
 ///
 /// Owned by one side at a time: by its maker until it is submitted, by the queue and its worker until the receiver is
 /// told, by the receiver from then on.
@@ -19,8 +19,21 @@ public final class InferenceRequest: @unchecked Sendable {
         func requestDidEnd(_ request: InferenceRequest)
     }
 
-    /// Nil once the request has ended: whoever is told then finds model and inputs released.
-    public private(set) var model: Model?
+    /// What is to be run.
+    public enum Work: Sendable {
+        case model(Model)
+        case script(Script, ScriptCall)
+
+        var artifact: any Artifact {
+            switch self {
+            case .model(let model): model
+            case .script(let script, _): script
+            }
+        }
+    }
+
+    /// Nil once the request has ended: whoever is told then finds artifact and inputs released.
+    public private(set) var work: Work?
     public private(set) var inputs: [Tensor]
     /// The number of outputs that the caller has names for.
     public let outputCount: Int
@@ -31,8 +44,8 @@ public final class InferenceRequest: @unchecked Sendable {
     private let receiver: any Receiver
     private var submitted = Instant(nanoseconds: 0)
 
-    public init(model: Model, inputs: [Tensor], outputCount: Int, timeout: Int?, receiver: any Receiver) {
-        self.model = model
+    public init(_ work: Work, inputs: [Tensor], outputCount: Int, timeout: Int?, receiver: any Receiver) {
+        self.work = work
         self.inputs = inputs
         self.outputCount = outputCount
         self.timeout = timeout
@@ -49,9 +62,27 @@ public final class InferenceRequest: @unchecked Sendable {
         return (now - submitted) / 1_000_000 > timeout
     }
 
+    /// The model or script; nil once the request has ended.
+    var artifact: (any Artifact)? { work?.artifact }
+
+    /// Does the work, in the calling thread.
+    func run(_ watch: RunWatch) -> Outcome {
+        do throws(InferenceError) {
+            switch work {
+            case .model(let model):
+                return .outputs(try model.run(inputs, outputCount: outputCount, watch: watch))
+            case .script(let script, let call):
+                return .outputs(try script.run(call, inputs, outputCount: outputCount, watch: watch))
+            case nil: return .pending
+            }
+        } catch {
+            return .failed(error)
+        }
+    }
+
     /// Ends a request that was taken from the queue: counts the run, if there was one, and tells the receiver.
     func end(_ outcome: Outcome, microseconds: Int) {
-        if let statistics = model?.statistics {
+        if let statistics = artifact?.statistics {
             switch outcome {
             case .outputs(let outputs):
                 statistics.recordSuccess(microseconds: microseconds, samples: outputs.first??.batchSize ?? 0)
@@ -69,7 +100,7 @@ public final class InferenceRequest: @unchecked Sendable {
 
     private func close(_ outcome: Outcome) {
         self.outcome = outcome
-        model = nil
+        work = nil
         inputs = []
         receiver.requestDidEnd(self)
     }

@@ -10,15 +10,19 @@ public protocol Interruptible: AnyObject, Sendable {
 public final class RunWatch: Sendable {
     private struct Run {
         let target: any Interruptible
-        let start: Instant
+        var start: Instant
         var isInterrupted = false
     }
 
-    private let clock: MonotonicClock
     private struct State {
-        var run: Run?
+        /// What is running, outermost first: a script may run a model.
+        var runs: [Run] = []
+        /// Since when the thread has waited for the server.
+        var waitStart: Instant?
         var isClosed = false
     }
+
+    private let clock: MonotonicClock
     private let state = Mutex(State())
 
     public init(clock: MonotonicClock) {
@@ -31,35 +35,54 @@ public final class RunWatch: Sendable {
     ) throws(Failure) -> Result {
         let run = Run(target: target, start: clock.now())
         state.withLock { state in
-            state.run = run
+            state.runs.append(run)
             if state.isClosed { target.interrupt() }
         }
-        defer { state.withLock { $0.run = nil } }
+        defer { state.withLock { _ = $0.runs.popLast() } }
         return try body()
     }
 
-    /// Interrupts the run, once, if it has lasted longer than `limit` nanoseconds. The lock is held for moments only.
+    /// Runs `body`, which waits for the server: its time does not count as the run's.
+    func whileWaiting<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        state.withLock { $0.waitStart = clock.now() }
+        defer {
+            state.withLock { state in
+                let waited = state.waitStart.map { clock.now() - $0 } ?? 0
+                state.waitStart = nil
+                for index in state.runs.indices { state.runs[index].start.nanoseconds += waited }
+            }
+        }
+        return try body()
+    }
+
+    /// Whether the thread waits for the server.
+    var isWaiting: Bool { state.withLock { $0.waitStart != nil } }
+
+    /// Interrupts what has lasted longer than `limit` nanoseconds, once. The lock is held for moments only.
     func interrupt(olderThan limit: Int) {
         state.withLock { state in
-            guard let run = state.run, !run.isInterrupted, clock.now() - run.start > limit else { return }
-            run.target.interrupt()
-            state.run?.isInterrupted = true
+            guard state.waitStart == nil else { return }
+            for index in state.runs.indices where !state.runs[index].isInterrupted {
+                guard clock.now() - state.runs[index].start > limit else { continue }
+                state.runs[index].target.interrupt()
+                state.runs[index].isInterrupted = true
+            }
         }
     }
 
-    /// Whether a run has lasted longer than `limit` nanoseconds.
+    /// Whether the outermost run has lasted longer than `limit` nanoseconds.
     func isRunning(longerThan limit: Int) -> Bool {
         state.withLock { state in
-            guard let run = state.run else { return false }
+            guard let run = state.runs.first, state.waitStart == nil else { return false }
             return clock.now() - run.start > limit
         }
     }
 
-    /// Interrupts the run, and every run that may still follow.
+    /// Interrupts what is running, and every run that may still follow.
     func close() {
         state.withLock { state in
             state.isClosed = true
-            state.run?.target.interrupt()
+            for run in state.runs { run.target.interrupt() }
         }
     }
 }

@@ -1,10 +1,6 @@
 /// Everything a client says about a model when storing it.
 public struct ModelDefinition: Sendable {
-    /// The key at the time of storing: AI.INFO goes by it.
-    public let key: [UInt8]
-    public let backend: BackendDescription
-    public let device: Device
-    public let tag: [UInt8]
+    public let identity: ArtifactIdentity
     public let batching: Batching
     /// Named by the client for engines that need it; else what an earlier load found, until the model is loaded.
     public let inputNames: [String]
@@ -27,13 +23,15 @@ public struct ModelDefinition: Sendable {
         key: [UInt8], backend: BackendDescription, device: Device, tag: [UInt8], batching: Batching,
         inputNames: [String], outputNames: [String], blob: ModelBlob
     ) {
-        self.key = key
-        self.backend = backend
-        self.device = device
-        self.tag = tag
+        identity = ArtifactIdentity(kind: .model, key: key, backend: backend, device: device, tag: tag)
         self.batching = batching
         self.inputNames = inputNames
         self.outputNames = outputNames
         self.blob = blob
     }
+
+    public var key: [UInt8] { identity.key }
+    public var backend: BackendDescription { identity.backend }
+    public var device: Device { identity.device }
+    public var tag: [UInt8] { identity.tag }
 }

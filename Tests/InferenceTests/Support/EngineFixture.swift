@@ -55,7 +55,7 @@ final class EngineFixture: Sendable {
         let tensor = try makeTensor(.float, [value])
         engine.submit(
             InferenceRequest(
-                model: model, inputs: Array(repeating: tensor, count: inputs), outputCount: outputs, timeout: nil,
+                .model(model), inputs: Array(repeating: tensor, count: inputs), outputCount: outputs, timeout: nil,
                 receiver: inbox))
     }
 
@@ -94,7 +94,7 @@ func withEngine(_ body: (EngineFixture) throws -> Void) throws {
     try EngineSetup().withEngine(body)
 }
 
-extension Model.Phase {
+extension ArtifactPhase {
     var isLoading: Bool { if case .loading = self { true } else { false } }
     var isReady: Bool { if case .ready = self { true } else { false } }
     var error: InferenceError? { if case .broken(let error) = self { error } else { nil } }

@@ -36,7 +36,7 @@ final class Inbox: InferenceRequest.Receiver {
     private let arrivals = DispatchSemaphore(value: 0)
 
     func requestDidEnd(_ request: InferenceRequest) {
-        if request.model != nil || !request.inputs.isEmpty { unreleased.add(1, ordering: .sequentiallyConsistent) }
+        if request.work != nil || !request.inputs.isEmpty { unreleased.add(1, ordering: .sequentiallyConsistent) }
         endings.withLock { $0.append(Ending(request.outcome)) }
         arrivals.signal()
     }

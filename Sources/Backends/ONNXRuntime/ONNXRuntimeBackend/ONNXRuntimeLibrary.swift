@@ -29,7 +29,8 @@ final class ONNXRuntimeLibrary: @unchecked Sendable {
         let memory = TensorAllocator.shared
         guard
             let allocator = connx_allocator_create(
-                memoryInfo, memory.allocate, memory.deallocate, memory.usableSize, Self.memoryLimit(settings))
+                memoryInfo, memory.allocate, memory.deallocate, memory.usableSize,
+                settings.memoryLimit == 0 ? EngineSettings.machineMemoryLimit : settings.memoryLimit)
         else { throw InferenceError("out of memory") }
         self.allocator = allocator
         try check(api, Ort_RegisterAllocator(api, environment, connx_allocator_interface(allocator)))
@@ -60,13 +61,6 @@ final class ONNXRuntimeLibrary: @unchecked Sendable {
             // A failing run is the client's news, not the server log's: it goes into the reply.
             Ort_CreateEnvWithGlobalThreadPools(api, ORT_LOG_FATAL, "redisai", threading, $0)
         }
-    }
-
-    /// Without a configured limit the machine's memory is one: a model that asks for more gets an error instead of
-    /// the server getting killed.
-    private static func memoryLimit(_ settings: EngineSettings) -> Int {
-        guard settings.memoryLimit == 0 else { return settings.memoryLimit }
-        return sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE)) / 4 * 3
     }
 }
 

@@ -13,7 +13,7 @@ pytorch=$(dirname "$(dirname "$(realpath "$0")")")
 "${CXX:-g++}" -std=c++20 -O2 -fPIC -shared -fvisibility=hidden -D_GLIBCXX_USE_CXX11_ABI=1 \
     -I"$pytorch/CPyTorch/include" \
     -isystem "$engine/include" -isystem "$engine/include/torch/csrc/api/include" \
-    -Wall -Wextra \
+    -fopenmp -Wall -Wextra \
     "$pytorch/library/redisai_torch.cpp" -o "$output" \
     -Wl,-soname,redisai_torch.so -Wl,-rpath,'$ORIGIN' -Wl,--no-as-needed \
-    -L"$engine" -l:libtorch_cpu.so -l:libc10.so
+    -L"$engine" -l:libtorch_cpu.so -l:libc10.so -l:libgomp.so.1

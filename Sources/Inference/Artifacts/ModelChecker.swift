@@ -1,14 +1,15 @@
 internal import CLinux
 internal import Glibc
 
-/// Tries a model out in a process of its own before the server loads it.
+/// Tries a model or script out in a process of its own before the server loads it.
 ///
 /// A model is a program that somebody sent. Engines are written for programs of friends: a file of two hundred bytes can
 /// make one abort, allocate without end or calculate for hours while it builds the model. In a process with limits that
 /// costs an error reply; in the server it would cost the data.
 public struct ModelChecker: Sendable {
     private let program: String
-    private let timeout: Int
+    /// Milliseconds that building a model may take.
+    let timeout: Int
 
     /// - Parameters:
     ///   - program: the path of `redisai-model-check`.
@@ -18,17 +19,10 @@ public struct ModelChecker: Sendable {
         self.timeout = timeout
     }
 
-    /// Throws the engine's text for a model that it refuses, or one of our own for a model that it does not survive.
-    /// Takes as long as loading the model.
-    func check(
-        _ definition: ModelDefinition, library: String, settings: EngineSettings
-    ) throws(InferenceError) {
-        let request = ModelCheckRequest(
-            backend: definition.backend.name, library: library, device: definition.device.name,
-            memoryLimit: settings.memoryLimit, timeout: timeout,
-            allowsUnsafeOperations: settings.allowsUnsafeOperations,
-            inputNames: definition.inputNames, outputNames: definition.outputNames)
-        guard let answer = ask(request, definition.blob) else {
+    /// Throws the engine's text for what it refuses, or one of our own for what it does not survive. Takes as long as
+    /// loading.
+    func check(_ request: ModelCheckRequest, _ content: ModelBlob) throws(InferenceError) {
+        guard let answer = ask(request, content) else {
             throw InferenceError("ERR the model could not be tried out: \(String(cString: strerror(errno)))")
         }
         switch ModelCheckAnswer(answer) {
@@ -115,13 +109,15 @@ public struct ModelCheckRequest: Equatable, Sendable {
     /// Milliseconds that building the model may take.
     public let timeout: Int
     public let allowsUnsafeOperations: Bool
-    /// Names given by the client, for engines that take them.
+    public let kind: ArtifactIdentity.Kind
+    /// Names given by the client, for engines that take them. Of a script, its entry points.
     public let inputNames: [String]
     public let outputNames: [String]
 
     public init(
         backend: String, library: String, device: String, memoryLimit: Int, timeout: Int,
-        allowsUnsafeOperations: Bool = false, inputNames: [String] = [], outputNames: [String] = []
+        allowsUnsafeOperations: Bool = false, kind: ArtifactIdentity.Kind = .model, inputNames: [String] = [],
+        outputNames: [String] = []
     ) {
         self.backend = backend
         self.library = library
@@ -129,28 +125,40 @@ public struct ModelCheckRequest: Equatable, Sendable {
         self.memoryLimit = memoryLimit
         self.timeout = timeout
         self.allowsUnsafeOperations = allowsUnsafeOperations
+        self.kind = kind
         self.inputNames = inputNames
         self.outputNames = outputNames
+    }
+
+    init(
+        _ identity: ArtifactIdentity, library: String, timeout: Int, settings: EngineSettings, inputNames: [String],
+        outputNames: [String]
+    ) {
+        self.init(
+            backend: identity.backend.name, library: library, device: identity.device.name,
+            memoryLimit: settings.memoryLimit, timeout: timeout,
+            allowsUnsafeOperations: settings.allowsUnsafeOperations, kind: identity.kind, inputNames: inputNames,
+            outputNames: outputNames)
     }
 
     /// The arguments after the program's name. The last ones may be left out by somebody who types them.
     public var arguments: [String] {
         [
             backend, library, device, String(memoryLimit), String(timeout), allowsUnsafeOperations ? "YES" : "NO",
-            String(inputNames.count),
+            kind.rawValue, String(inputNames.count),
         ] + inputNames + outputNames
     }
 
     public init?(arguments: [String]) {
-        guard arguments.count >= 5, let memoryLimit = Int(arguments[3]), let timeout = Int(arguments[4]) else {
-            return nil
-        }
-        let names = arguments.dropFirst(7)
-        let inputCount = arguments.count > 6 ? Int(arguments[6]) ?? -1 : 0
+        guard arguments.count >= 5, let memoryLimit = Int(arguments[3]), let timeout = Int(arguments[4]),
+            let kind = arguments.count > 6 ? ArtifactIdentity.Kind(rawValue: arguments[6]) : .model
+        else { return nil }
+        let names = arguments.dropFirst(8)
+        let inputCount = arguments.count > 7 ? Int(arguments[7]) ?? -1 : 0
         guard (0...names.count).contains(inputCount) else { return nil }
         self.init(
             backend: arguments[0], library: arguments[1], device: arguments[2], memoryLimit: memoryLimit,
-            timeout: timeout, allowsUnsafeOperations: arguments.count > 5 && arguments[5] == "YES",
+            timeout: timeout, allowsUnsafeOperations: arguments.count > 5 && arguments[5] == "YES", kind: kind,
             inputNames: Array(names.prefix(inputCount)), outputNames: Array(names.dropFirst(inputCount)))
     }
 }

@@ -3,21 +3,25 @@ import Testing
 
 @testable import Inference
 
-@Suite struct ModelDirectoryTests {
-    private let directory = ModelDirectory()
+@Suite struct ArtifactDirectoryTests {
+    private let directory = ArtifactDirectory()
 
     private func makeModel(_ key: String, tag: String = "") throws -> Model {
-        Model(try .fake(key: key, tag: tag), retire: { _, _ in })
+        Model(try .fake(key: key, tag: tag), retire: { _ in })
+    }
+
+    private func retired(_ model: Model) -> RetiredArtifact {
+        RetiredArtifact(key: model.definition.key, object: ObjectIdentifier(model), parts: [])
     }
 
     private func tag(of key: String) -> String? {
-        directory.entry(for: Array(key.utf8)).map { String(decoding: $0.definition.tag, as: UTF8.self) }
+        directory.entry(for: Array(key.utf8)).map { String(decoding: $0.identity.tag, as: UTF8.self) }
     }
 
     @Test func `lists models in ascending order of their keys' bytes`() throws {
         let models = try ["b", "a", "", "B", "aa", "é", "a\0", "z"].map { try makeModel($0) }
         for model in models { directory.add(model) }
-        let keys = directory.sorted.map { String(decoding: $0.definition.key, as: UTF8.self) }
+        let keys = directory.sorted(.model).map { String(decoding: $0.identity.key, as: UTF8.self) }
         #expect(keys == ["", "B", "a", "a\0", "aa", "b", "z", "é"])
     }
 
@@ -33,47 +37,47 @@ import Testing
         let (first, second) = (try makeModel("m", tag: "v1"), try makeModel("m", tag: "v2"))
         directory.add(first)
         directory.add(second)
-        #expect(directory.sorted.count == 1)
+        #expect(directory.sorted(.model).count == 1)
         #expect(tag(of: "m") == "v2")
     }
 
     @Test func `forgets a model that is removed`() throws {
         let model = try makeModel("m")
         directory.add(model)
-        directory.remove(model)
-        #expect(directory.sorted.isEmpty)
+        directory.remove(retired(model))
+        #expect(directory.sorted(.model).isEmpty)
     }
 
     @Test func `keeps the later model when the earlier one goes`() throws {
         let (first, second) = (try makeModel("m", tag: "v1"), try makeModel("m", tag: "v2"))
         directory.add(first)
         directory.add(second)
-        directory.remove(first)
+        directory.remove(retired(first))
         #expect(tag(of: "m") == "v2")
     }
 
     @Test func `does not keep a model alive`() throws {
         let isReleased = Gate("the model is released")
-        var model: Model? = Model(try .fake(), retire: { _, _ in isReleased.open() })
+        var model: Model? = Model(try .fake(), retire: { _ in isReleased.open() })
         if let model { directory.add(model) }
-        #expect(directory.phaseCounts == phases(loading: 1))
+        #expect(directory.phaseCounts(of: .model) == phases(loading: 1))
         model = nil
         #expect(isReleased.isOpen)
-        #expect(directory.phaseCounts == phases())
+        #expect(directory.phaseCounts(of: .model) == phases())
     }
 
     @Test func `counts the models in each phase`() throws {
         let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limit: 1, clock: .system))
         let models = try (0..<6).map { try makeModel("\($0)") }
         for model in models { directory.add(model) }
-        for model in models[..<3] { _ = model.finishLoading(.success((FakeModel(), queue))) }
-        for model in models[3..<5] { _ = model.finishLoading(.failure(.couldNotLoadBackend)) }
-        #expect(directory.phaseCounts == phases(loading: 1, ready: 3, broken: 2))
+        for model in models[..<3] { _ = model.readiness.finish(.success((FakeModel(), queue))) }
+        for model in models[3..<5] { _ = model.readiness.finish(.failure(.couldNotLoadBackend)) }
+        #expect(directory.phaseCounts(of: .model) == phases(loading: 1, ready: 3, broken: 2))
         #expect(queue.stop(withinSeconds: Gate.patience))
     }
 
-    private func phases(loading: Int = 0, ready: Int = 0, broken: Int = 0) -> ModelDirectory.PhaseCounts {
-        var counts = ModelDirectory.PhaseCounts()
+    private func phases(loading: Int = 0, ready: Int = 0, broken: Int = 0) -> ArtifactDirectory.PhaseCounts {
+        var counts = ArtifactDirectory.PhaseCounts()
         (counts.loading, counts.ready, counts.broken) = (loading, ready, broken)
         return counts
     }

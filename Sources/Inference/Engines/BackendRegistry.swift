@@ -36,15 +36,25 @@ public final class BackendRegistry: Sendable {
         loaded.withLock { $0[description.name]?.path }
     }
 
-    /// Loads an engine from the library at `path`; false when that fails or the engine is loaded already.
-    func load(_ description: BackendDescription, path: String, settings: EngineSettings) -> Bool {
-        opening.withLock { _ in
-            guard loadedBackend(description) == nil, let open = description.open else { return false }
+    /// Loads an engine from the library at `path`.
+    ///
+    /// - Throws: why it cannot be loaded; that it is loaded already counts.
+    func load(_ description: BackendDescription, path: String, settings: EngineSettings) throws(InferenceError) {
+        let failure = opening.withLock { _ -> InferenceError? in
+            guard loadedBackend(description) == nil else { return InferenceError("it is loaded already") }
+            guard let open = description.open else { return InferenceError("this build does not have it") }
             // In a thread of its own: an engine's threads inherit the name of the one that makes them.
-            let opened = WorkerThread.value(name: "ai-\(description.name)") { try? open(path, settings) }
-            guard let backend = opened ?? nil else { return false }
-            loaded.withLock { $0[description.name] = Loaded(backend: backend, path: path) }
-            return true
+            let opened = WorkerThread.value(name: "ai-\(description.name)") {
+                Result { () throws(InferenceError) in try open(path, settings) }
+            }
+            switch opened {
+            case .success(let backend):
+                loaded.withLock { $0[description.name] = Loaded(backend: backend, path: path) }
+                return nil
+            case .failure(let error): return error
+            case nil: return InferenceError("the system has no thread to give")
+            }
         }
+        if let failure { throw failure }
     }
 }

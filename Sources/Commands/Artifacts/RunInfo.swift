@@ -1,7 +1,7 @@
 internal import Inference
 internal import RedisModuleKit
 
-/// `AI.INFO key [RESETSTAT]` shows, or resets, what a model's runs have cost.
+/// `AI.INFO key [RESETSTAT]` shows, or resets, what the runs of a model or script have cost.
 enum RunInfo {
     static let command = Command(
         name: "ai.info", flags: "readonly", keys: .firstByName,
@@ -24,26 +24,27 @@ enum RunInfo {
     }
 
     private struct InfoReply: ReplyEncodable {
-        let entry: ModelDirectory.Entry
+        let entry: ArtifactDirectory.Entry
 
         func encode(into reply: ReplyWriter) {
-            let definition = entry.definition
+            let identity = entry.identity
             let statistics = entry.statistics.snapshot
             reply.array(18)
             reply.label("key")
-            reply.bulk(definition.key)
+            reply.bulk(identity.key)
             reply.label("type")
-            reply.label("MODEL")
+            reply.bulk(identity.kind.rawValue)
             reply.label("backend")
-            reply.bulk(definition.backend.name)
+            reply.bulk(identity.backend.name)
             reply.label("device")
-            reply.bulk(definition.device.name)
+            reply.bulk(identity.device.name)
             reply.label("tag")
-            reply.bulk(definition.tag)
+            reply.bulk(identity.tag)
             reply.label("duration")
             reply.integer(statistics.duration)
             reply.label("samples")
-            reply.integer(statistics.samples)
+            // Scripts do not say what a sample is.
+            reply.integer(identity.kind == .script ? -1 : statistics.samples)
             reply.label("calls")
             reply.integer(statistics.calls)
             reply.label("errors")

@@ -12,6 +12,27 @@ public protocol Backend: AnyObject, Sendable {
     func load(_ definition: ModelDefinition) throws(InferenceError) -> any LoadedModel
 }
 
+/// An engine that also compiles scripts.
+public protocol ScriptBackend: Backend {
+    /// Compiles a script and checks its entry points. Called on a loader thread.
+    func compile(_ definition: ScriptDefinition) throws(InferenceError) -> any LoadedScript
+}
+
+/// A script that is ready to run. Runs may go on in several threads at once.
+public protocol LoadedScript: AnyObject, Sendable {
+    /// Runs one function, in the calling thread.
+    ///
+    /// - Parameters:
+    ///   - isEntryPoint: whether the function takes the tensors, keys and arguments as three lists; else its parameters
+    ///     are filled from the tensors, by its signature.
+    ///   - outputCount: tensors that are wanted; when 0, what the function returns is not looked at.
+    ///   - host: what the script can ask for while it runs.
+    ///   - watch: where the run announces itself while it can be interrupted.
+    func run(
+        _ call: ScriptCall, inputs: [Tensor], isEntryPoint: Bool, outputCount: Int, host: ScriptHost, watch: RunWatch
+    ) throws(InferenceError) -> [Tensor?]
+}
+
 /// A model that is ready to run. Runs may go on in several threads at once.
 public protocol LoadedModel: AnyObject, Sendable {
     var inputNames: [String] { get }

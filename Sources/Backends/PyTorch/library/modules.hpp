@@ -1,0 +1,145 @@
+// TorchScript modules: models of the TORCH engine.
+#pragma once
+
+#include <caffe2/serialize/inline_container.h>
+#include <caffe2/serialize/read_adapter_interface.h>
+#include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/serialization/import.h>
+#include <torch/script.h>
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "host.hpp"
+#include "operations.hpp"
+#include "values.hpp"
+
+struct RTModule {
+    torch::jit::Module module;
+    c10::Device device;
+    std::vector<std::string> inputs;
+    size_t output_count;
+    size_t bytes;
+    bool writes_inputs;
+    bool has_state;
+    /// Held during runs of a module that changes while it runs.
+    std::mutex mutex;
+};
+
+namespace redisai {
+
+/// An archive in memory.
+class MemoryReader final : public caffe2::serialize::ReadAdapterInterface {
+  public:
+    MemoryReader(const void *bytes, size_t count) : bytes_(static_cast<const char *>(bytes)), count_(count) {}
+
+    size_t size() const override { return count_; }
+
+    size_t read(uint64_t position, void *target, size_t count, const char *) const override {
+        if (position >= count_) return 0;
+        size_t available = std::min(count, count_ - static_cast<size_t>(position));
+        std::memcpy(target, bytes_ + position, available);
+        return available;
+    }
+
+  private:
+    const char *bytes_;
+    size_t count_;
+};
+
+/// Refuses archives whose code would use a refused operation while it is being read: objects can restore themselves by
+/// running code.
+inline void check_archive(const void *bytes, size_t count) {
+    caffe2::serialize::PyTorchStreamReader reader(std::make_shared<MemoryReader>(bytes, count));
+    std::vector<std::string> codes;
+    bool runs_code = false;
+    for (const auto &name : reader.getAllRecords()) {
+        if (name.rfind("code/", 0) != 0 || name.size() < 3 || name.substr(name.size() - 3) != ".py") continue;
+        auto [data, size] = reader.getRecord(name);
+        codes.emplace_back(static_cast<const char *>(data.get()), size);
+        runs_code = runs_code || codes.back().find("__setstate__") != std::string::npos;
+    }
+    if (!runs_code) return;
+    for (const auto &code : codes) {
+        if (names_refused(code)) throw not_allowed("of a file or foreign memory");
+    }
+}
+
+inline size_t bytes_of(const torch::jit::Module &module) {
+    size_t bytes = 0;
+    for (const auto &parameter : module.parameters()) bytes += parameter.nbytes();
+    for (const auto &buffer : module.buffers()) bytes += buffer.nbytes();
+    return bytes;
+}
+
+/// The number of tensors that a declared result stands for: for a list only if the declaration says so.
+inline size_t output_count(const c10::Argument &result) {
+    const auto &type = result.type();
+    if (type->isSubtypeOf(*c10::TensorType::get())) return 1;
+    if (auto tuple = type->cast<c10::TupleType>()) {
+        size_t count = 0;
+        for (const auto &element : tuple->elements()) count += element->isSubtypeOf(*c10::TensorType::get());
+        return count;
+    }
+    if (type->kind() == c10::TypeKind::ListType) {
+        if (!result.N()) throw std::runtime_error("Erorr while trying to retrive model outputs number: std::exception");
+        return static_cast<size_t>(*result.N());
+    }
+    return 0;
+}
+
+inline void describe(RTModule &model) {
+    const auto &schema = model.module.get_method("forward").function().getSchema();
+    for (size_t index = 1; index < schema.arguments().size(); index++) {
+        model.inputs.push_back(schema.arguments()[index].name());
+    }
+    for (const auto &result : schema.returns()) model.output_count += output_count(result);
+    model.bytes = bytes_of(model.module);
+}
+
+/// Every function of the archive, whether `forward` calls it or not.
+inline void prepare_functions(const torch::jit::CompilationUnit &unit, bool allows_unsafe_operations) {
+    for (auto *function : unit.get_functions()) {
+        auto *graph_function = torch::jit::tryToGraphFunction(*function);
+        if (graph_function == nullptr) continue;
+        if (!allows_unsafe_operations) check_operations(*graph_function->graph());
+        make_interruptible(*graph_function->graph());
+    }
+}
+
+inline std::shared_ptr<torch::jit::Graph> inlined_graph(torch::jit::Function &function) {
+    auto graph = torch::jit::toGraphFunction(function).graph()->copy();
+    torch::jit::Inline(*graph);
+    return graph;
+}
+
+inline RTModule *load_module(const void *bytes, size_t count, c10::Device device, bool allows_unsafe_operations) {
+    if (!allows_unsafe_operations) check_archive(bytes, count);
+    auto unit = std::make_shared<torch::jit::CompilationUnit>();
+    auto module =
+        torch::jit::import_ir_module(unit, std::make_unique<MemoryReader>(bytes, count), device, /*load_debug_files=*/false);
+    module.eval();
+    prepare_functions(*unit, allows_unsafe_operations);
+    auto model = std::unique_ptr<RTModule>(new RTModule{std::move(module), device, {}, 0, 0, true, true, {}});
+    describe(*model);
+    auto graph = inlined_graph(model->module.get_method("forward").function());
+    model->writes_inputs = writes_tensors(*graph);
+    model->has_state = changes_state(*graph);
+    return model.release();
+}
+
+inline std::vector<at::Tensor> run_module(RTModule &model, RTRun *run, const Inputs &inputs) {
+    c10::InferenceMode inference;
+    ContextScope scope({run, nullptr, model.device});
+    torch::jit::Stack stack{model.module._ivalue()};
+    for (auto &tensor : inputs.tensors(model.device, model.writes_inputs)) stack.emplace_back(std::move(tensor));
+    auto &forward = model.module.get_method("forward").function();
+    forward.getSchema().checkAndNormalizeInputs(stack, {});
+    std::unique_lock<std::mutex> lock(model.mutex, std::defer_lock);
+    if (model.has_state) lock.lock();
+    forward.run(stack);
+    return outputs(stack.front(), "forward");
+}
+
+}  // namespace redisai

@@ -1,0 +1,120 @@
+// Tensors on their way into libtorch and out of it.
+#pragma once
+
+#include <torch/script.h>
+
+#include <string>
+#include <vector>
+
+#include "redisai_torch.h"
+
+struct RTTensors {
+    std::vector<at::Tensor> tensors;
+};
+
+namespace redisai {
+
+inline void (*release_owner)(void *owner) = nullptr;
+
+inline at::ScalarType scalar_type(RTDataType type) {
+    switch (type) {
+        case RT_FLOAT: return at::kFloat;
+        case RT_DOUBLE: return at::kDouble;
+        case RT_INT8: return at::kChar;
+        case RT_INT16: return at::kShort;
+        case RT_INT32: return at::kInt;
+        case RT_INT64: return at::kLong;
+        case RT_UINT8: return at::kByte;
+        case RT_UINT16: return at::kUInt16;
+        case RT_BOOL: return at::kBool;
+    }
+    throw std::runtime_error("unsupported data type");
+}
+
+inline RTDataType data_type(at::ScalarType type) {
+    switch (type) {
+        case at::kFloat: return RT_FLOAT;
+        case at::kDouble: return RT_DOUBLE;
+        case at::kChar: return RT_INT8;
+        case at::kShort: return RT_INT16;
+        case at::kInt: return RT_INT32;
+        case at::kLong: return RT_INT64;
+        case at::kByte: return RT_UINT8;
+        case at::kUInt16: return RT_UINT16;
+        case at::kBool: return RT_BOOL;
+        // The original kept half floats as tensors nobody could name.
+        case at::kHalf: throw std::runtime_error("ERR unsupported dtype");
+        default: throw std::runtime_error(std::string(c10::toString(type)) + " is not supported by dlpack");
+    }
+}
+
+inline c10::Device device_of(RTDevice device) {
+    if (device.kind == RT_CPU) return c10::Device(c10::kCPU);
+    return c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(device.index));
+}
+
+/// The inputs of a run, whose owners are released once each, whatever becomes of the run.
+class Inputs {
+  public:
+    Inputs(const RTTensor *views, size_t count) : views_(views, count) {
+        for (const auto &view : views_) owners_.emplace_back(view.owner, release);
+    }
+
+    /// The tensors over the caller's memory, without a copy, or moved to a device. `are_written` says that the program
+    /// writes to its inputs: it then gets copies, because tensors of the store are shared and never change.
+    std::vector<at::Tensor> tensors(c10::Device device, bool are_written) const {
+        std::vector<at::Tensor> tensors;
+        tensors.reserve(views_.size());
+        for (size_t index = 0; index < views_.size(); index++) {
+            auto tensor = input(views_[index], owners_[index]);
+            if (!device.is_cpu()) tensor = tensor.to(device);
+            tensors.push_back(are_written && device.is_cpu() ? tensor.clone() : tensor);
+        }
+        return tensors;
+    }
+
+  private:
+    static void release(void *owner) {
+        if (owner != nullptr) release_owner(owner);
+    }
+
+    static at::Tensor input(const RTTensor &view, std::shared_ptr<void> owner) {
+        return at::from_blob(const_cast<void *>(view.data), c10::IntArrayRef(view.shape, view.rank),
+                             [owner](void *) {}, at::TensorOptions().dtype(scalar_type(view.data_type)));
+    }
+
+    c10::ArrayRef<RTTensor> views_;
+    std::vector<std::shared_ptr<void>> owners_;
+};
+
+/// A tensor that a program returned, in host memory and contiguous.
+inline at::Tensor output(const at::Tensor &tensor) {
+    auto dense = tensor.layout() == at::kStrided ? tensor : tensor.to_dense();
+    if (dense.is_quantized()) dense = dense.dequantize();
+    return dense.to(at::kCPU).contiguous();
+}
+
+inline void append_output(const c10::IValue &value, const std::string &function, std::vector<at::Tensor> &outputs) {
+    // A tensor that was never defined is none either.
+    if (!value.isTensor() || !value.toTensor().defined()) {
+        throw std::runtime_error("Function returned non-tensor values" + function);
+    }
+    outputs.push_back(output(value.toTensor()));
+}
+
+/// The tensors of a result: a tensor, a list of tensors or a tuple of tensors.
+inline std::vector<at::Tensor> outputs(const c10::IValue &result, const std::string &function) {
+    std::vector<at::Tensor> tensors;
+    if (result.isTensorList()) {
+        for (const auto &element : result.toTensorVector()) append_output(element, function, tensors);
+    } else if (result.isList()) {
+        for (const auto &element : result.toListRef()) append_output(element, function, tensors);
+    } else if (result.isTuple()) {
+        for (const auto &element : result.toTupleRef().elements()) append_output(element, function, tensors);
+    } else {
+        append_output(result, function, tensors);
+    }
+    return tensors;
+}
+
+}  // namespace redisai

@@ -1,0 +1,81 @@
+internal import Inference
+internal import RedisModuleKit
+internal import Tensors
+
+/// `AI.SCRIPTEXECUTE key function [KEYS n key ...] [INPUTS n tensor ...] [ARGS n arg ...] [OUTPUTS n tensor ...] [TIMEOUT ms]`
+/// runs a function of a script, and so does the deprecated `AI.SCRIPTRUN`.
+enum ScriptExecute {
+    static let command = Command(
+        name: "ai.scriptexecute", flags: "write deny-oom", keys: .reported(shown: 5),
+        documentation: CommandDocumentation(
+            summary: "Runs a function of a script on tensors and stores its outputs as tensors.",
+            complexity: "O(M) where M is the cost of the function, in the background", since: "1.2.5",
+            arguments: [
+                DocumentedArgument("key", .key(specification: -1)),
+                DocumentedArgument("function", .text),
+                DocumentedArgument("keys", .group(countedList("KEYS", "key", .key(specification: -1))), optional: true),
+                DocumentedArgument(
+                    "inputs", .group(countedList("INPUTS", "input", .key(specification: -1))), optional: true),
+                DocumentedArgument("arguments", .group(countedList("ARGS", "argument", .text)), optional: true),
+                DocumentedArgument(
+                    "outputs", .group(countedList("OUTPUTS", "output", .key(specification: -1))), optional: true),
+                DocumentedArgument("timeout", .integer, token: "TIMEOUT", optional: true),
+            ]),
+        entry: {
+            runCommand($0, $1, $2, reportingKeys: ScriptCallClause.reportKeys) {
+                context, arguments throws(CommandError) in
+                try ScriptExecute.run(context, &arguments, named: "AI.SCRIPTEXECUTE") {
+                    arguments throws(CommandError) in try ScriptCallClause(parsing: &arguments)
+                }
+            }
+        })
+
+    static let deprecatedCommand = Command(
+        name: "ai.scriptrun", flags: "write deny-oom", keys: .reported(shown: 4),
+        documentation: CommandDocumentation(
+            summary: "Runs a function of a script. Deprecated: use AI.SCRIPTEXECUTE.",
+            complexity: "O(M) where M is the cost of the function, in the background", since: "1.0.0",
+            arguments: [
+                DocumentedArgument("key", .key(specification: -1)),
+                DocumentedArgument("function", .text),
+                DocumentedArgument("timeout", .integer, token: "TIMEOUT", optional: true),
+                DocumentedArgument(
+                    "input", .key(specification: -1), token: "INPUTS", optional: true, multiple: true),
+                DocumentedArgument(
+                    "output", .key(specification: -1), token: "OUTPUTS", optional: true, multiple: true),
+            ]),
+        entry: {
+            runCommand($0, $1, $2, reportingKeys: ScriptCallClause.reportDeprecatedKeys) {
+                context, arguments throws(CommandError) in
+                try ScriptExecute.run(context, &arguments, named: "AI.SCRIPTRUN") {
+                    arguments throws(CommandError) in try ScriptCallClause(parsingDeprecated: &arguments)
+                }
+            }
+        })
+
+    private static func countedList(
+        _ word: String, _ name: String, _ kind: DocumentedArgument.Kind
+    ) -> [DocumentedArgument] {
+        [DocumentedArgument("\(name)-count", .integer, token: word), DocumentedArgument(name, kind, multiple: true)]
+    }
+
+    private static func run(
+        _ context: CommandContext, _ arguments: inout Arguments, named name: String,
+        parse: (inout Arguments) throws(CommandError) -> ScriptCallClause
+    ) throws(CommandError) -> Reply {
+        guard context.allowsBlocking else { throw .insideTransaction }
+        guard arguments.count >= 3, let key = arguments.next(), let function = arguments.next() else {
+            throw .wrongArity(of: name)
+        }
+        let clause = try parse(&arguments)
+        let script = try context.script(at: key)
+        var inputs: [Tensor] = []
+        for name in clause.inputs { inputs.append(try context.tensor(at: name)) }
+        let call = ScriptCall(
+            function: function.text, keys: clause.keys.map(\.bytes), arguments: clause.arguments.map(\.bytes),
+            server: ScriptServerAccess(context))
+        return PendingExecution.start(
+            .script(script, call), inputs: inputs, outputs: clause.outputs.map { ServerString(holding: $0) },
+            timeout: clause.timeout, context)
+    }
+}

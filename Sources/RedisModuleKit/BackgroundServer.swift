@@ -1,0 +1,140 @@
+internal import CRedisModule
+internal import Glibc
+internal import Synchronization
+
+/// The server as threads other than the main one reach it: one thread at a time, under the server's lock, while the main
+/// thread has nothing to do.
+public struct BackgroundServer: Sendable {
+    private let database: Int32
+    private static let isClosing = Atomic(false)
+
+    /// Remembers the database that the command's client has selected. Main thread only.
+    public init(_ context: CommandContext) {
+        database = RedisModule_GetSelectedDb(context.raw)
+    }
+
+    /// No thread gets the server any more. To be called when the main thread is about to wait for other threads, which
+    /// would otherwise wait for it.
+    public static func close() {
+        isClosing.store(true, ordering: .releasing)
+    }
+
+    /// Runs `body` while no other thread uses the server. Not on the main thread. What `body` changes goes to replicas and
+    /// the append-only file.
+    public func withLock<Result>(
+        _ body: (LockedServer) throws(CommandError) -> Result
+    ) throws(CommandError) -> Result {
+        guard !Self.isClosing.load(ordering: .acquiring), let raw = RedisModule_GetThreadSafeContext(nil) else {
+            throw CommandError("ERR the server is shutting down")
+        }
+        RedisModule_ThreadSafeContextLock(raw)
+        defer {
+            RedisModule_FreeThreadSafeContext(raw)
+            RedisModule_ThreadSafeContextUnlock(raw)
+        }
+        _ = RedisModule_SelectDb(raw, database)
+        return try body(LockedServer(raw: raw))
+    }
+}
+
+/// The server while the calling thread holds its lock.
+public struct LockedServer {
+    private let raw: OpaquePointer
+
+    fileprivate init(raw: OpaquePointer) {
+        self.raw = raw
+    }
+
+    /// Opens a key for reading.
+    public func withKey<Result>(
+        _ name: UnsafeRawBufferPointer, _ body: (borrowing Key) throws(CommandError) -> Result
+    ) throws(CommandError) -> Result {
+        let name = string(name)
+        defer { RedisModule_FreeString(nil, name) }
+        return try body(Key(context: raw, name: name, mode: RM_READ))
+    }
+
+    /// Runs the command made of `words` as the server's scripts run theirs, sends it to replicas and the append-only file,
+    /// and calls `body` with the answer.
+    ///
+    /// - Throws: the text of an error reply, or of the reason for which the command is not run.
+    public func call(_ words: [UnsafeRawBufferPointer], _ body: (CallReply) -> Void) throws(CommandError) {
+        guard let name = words.first else { throw CommandError(Self.text(of: EINVAL)) }
+        let arguments = words.dropFirst().map { string($0) }
+        let (raw, error) = call(String(decoding: name, as: UTF8.self), arguments)
+        for argument in arguments { RedisModule_FreeString(nil, argument) }
+        guard let raw else { throw CommandError(Self.text(of: error)) }
+        let reply = CallReply(raw: raw)
+        let errorText = reply.errorText
+        if errorText == nil { body(reply) }
+        RedisModule_FreeCallReply(raw)
+        if let errorText { throw CommandError(errorText) }
+    }
+
+    /// The server's reply, or nil and a number of the system's errors.
+    private func call(_ name: String, _ arguments: [OpaquePointer]) -> (reply: OpaquePointer?, error: Int32) {
+        var pointers: [OpaquePointer?] = arguments
+        var error: Int32 = 0
+        // `!` replicates, `S` refuses what is refused to the server's scripts, such as SHUTDOWN.
+        let reply = pointers.withUnsafeMutableBufferPointer {
+            RedisModule_CallVector(raw, name, "!Sv", $0.baseAddress, $0.count, &error)
+        }
+        return (reply, error)
+    }
+
+    /// The system's text, as RedisAI 1.x gave it, but for what the system has no words for.
+    private static func text(of error: Int32) -> String {
+        switch error {
+        case ESPIPE: "the command is not allowed in scripts"
+        case ENOSPC: "OOM command not allowed when used memory > 'maxmemory'."
+        default: String(cString: strerror(error))
+        }
+    }
+
+    private func string(_ bytes: UnsafeRawBufferPointer) -> OpaquePointer {
+        RedisModule_CreateString(nil, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
+    }
+}
+
+/// The answer of a command. Lives as long as the call that made it.
+public struct CallReply {
+    private let raw: OpaquePointer
+
+    fileprivate init(raw: OpaquePointer) {
+        self.raw = raw
+    }
+
+    /// What an answer is, in the protocol of version 2.
+    public enum Kind {
+        case text(UnsafeRawBufferPointer)
+        case integer(Int64)
+        case array(count: Int)
+        case null
+    }
+
+    public var kind: Kind {
+        switch RedisModule_CallReplyType(raw) {
+        case RM_REPLY_STRING, RM_REPLY_ERROR: .text(bytes)
+        case RM_REPLY_INTEGER: .integer(RedisModule_CallReplyInteger(raw))
+        case RM_REPLY_ARRAY: .array(count: RedisModule_CallReplyLength(raw))
+        default: .null
+        }
+    }
+
+    /// An element of an array.
+    public subscript(index: Int) -> CallReply? {
+        RedisModule_CallReplyArrayElement(raw, index).map { CallReply(raw: $0) }
+    }
+
+    fileprivate var errorText: String? {
+        guard RedisModule_CallReplyType(raw) == RM_REPLY_ERROR else { return nil }
+        let text = String(decoding: bytes, as: UTF8.self)
+        return text.hasPrefix("-") ? String(text.dropFirst()) : text
+    }
+
+    private var bytes: UnsafeRawBufferPointer {
+        var length = 0
+        let start = RedisModule_CallReplyStringPtr(raw, &length)
+        return UnsafeRawBufferPointer(start: start, count: start == nil ? 0 : length)
+    }
+}
