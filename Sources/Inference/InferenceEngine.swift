@@ -143,7 +143,6 @@ extension InferenceEngine {
         let path = resolveLibraryPath(description.defaultPath)
         let problem: InferenceError
         do throws(InferenceError) {
-            guard access(path, F_OK) == 0 else { throw InferenceError("there is no such file") }
             guard isTrusted(path) else { throw InferenceError("the file is outside the trusted folder") }
             return try registry.load(description, path: path, settings: configuration.engineSettings)
         } catch {
@@ -180,9 +179,9 @@ extension InferenceEngine {
     ) -> Model {
         let model = Model(definition) { [unowned self] in retire($0) }
         if let completion { model.whenLoaded(completion) }
-        load({ [weak model] in model?.readiness }) { [unowned self] watch throws(InferenceError) in
-            try build(definition, watch)
-        }
+        load(
+            into: { [weak model] in model?.readiness },
+            build: { [unowned self] watch throws(InferenceError) in try build(definition, watch) })
         return model
     }
 
@@ -192,17 +191,17 @@ extension InferenceEngine {
     ) -> Script {
         let script = Script(definition) { [unowned self] in retire($0) }
         if let completion { script.whenLoaded(completion) }
-        load({ [weak script] in script?.readiness }) { [unowned self] _ throws(InferenceError) in
-            try build(definition)
-        }
+        load(
+            into: { [weak script] in script?.readiness },
+            build: { [unowned self] _ throws(InferenceError) in try build(definition) })
         return script
     }
 
     /// Has an artifact built by a loader thread. The job does not keep the artifact: one that is deleted meanwhile goes at
     /// once, and `readiness` is nil.
     private func load<Loaded: Sendable>(
-        _ readiness: @escaping @Sendable () -> Readiness<Loaded>?,
-        _ build: @escaping @Sendable (RunWatch) throws(InferenceError) -> (Loaded, DeviceQueue)
+        into readiness: @escaping @Sendable () -> Readiness<Loaded>?,
+        build: @escaping @Sendable (RunWatch) throws(InferenceError) -> (Loaded, DeviceQueue)
     ) {
         loader.submit { watch in
             guard readiness() != nil else { return }

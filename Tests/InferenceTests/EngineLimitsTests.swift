@@ -28,11 +28,11 @@ import Testing
             let loading = try fixture.store("loading")
             try isLoading.wait()
             let first = try fixture.store("first")
-            try fixture.engine.checkCanLoad(first.definition)
+            try fixture.engine.checkCanLoad(first.identity)
             let second = try fixture.store("second")
             #expect(fixture.engine.pendingLoads == 2)
             #expect(throws: InferenceError.tooManyLoads(limit: 2)) {
-                try fixture.engine.checkCanLoad(first.definition)
+                try fixture.engine.checkCanLoad(first.identity)
             }
             withExtendedLifetime((loading, first, second)) {}
         }
@@ -41,7 +41,7 @@ import Testing
     @Test func `a model for an engine that is not there is refused at once`() throws {
         try withEngine { fixture in
             let definition = try ModelDefinition.fake(backend: fixture.backend)
-            #expect(throws: InferenceError.couldNotLoadBackend) { try fixture.engine.checkCanLoad(definition) }
+            #expect(throws: InferenceError.couldNotLoadBackend) { try fixture.engine.checkCanLoad(definition.identity) }
         }
     }
 

@@ -42,14 +42,6 @@ public struct ArtifactIdentity: Sendable {
     public let backend: BackendDescription
     public let device: Device
     public let tag: [UInt8]
-
-    init(kind: Kind, key: [UInt8], backend: BackendDescription, device: Device, tag: [UInt8]) {
-        self.kind = kind
-        self.key = key
-        self.backend = backend
-        self.device = device
-        self.tag = tag
-    }
 }
 
 /// How far an artifact has come.
