@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import redis
 from support.audio import music
-from support.fraud_models import archive
 from support.tensors import names, run_model, store_model
+from support.tf_models import archive
 from support.workshop import from_environment, handed_over, made_with_tensorflow
 
 TOLERANCE = 1e-3

@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 import functools
-import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from support.tf_models import archive
 from support.workshop import handed_over, made_with_tensorflow, made_with_torch
 
 INPUTS = {"transaction": 30, "reference": 256}
@@ -83,14 +82,6 @@ def tflite_model() -> bytes:
 
 def torch_model() -> bytes:
     return (made_with_torch("fraud_torch.py", _weights_file()) / "model.pt").read_bytes()
-
-
-def archive(folder: Path) -> bytes:
-    """What `tar -C folder -c .` makes."""
-    memory = io.BytesIO()
-    with tarfile.open(fileobj=memory, mode="w") as tar:
-        tar.add(folder, arcname=".")
-    return memory.getvalue()
 
 
 def _of_tensorflow() -> Path:
