@@ -7,9 +7,10 @@ enum ProcessLimits {
     /// Address space per byte of the model: the file, its parsed form, weights, and what is computed from them.
     private static let memoryPerModelByte = 16
 
-    static func apply(timeout milliseconds: Int, modelBytes: Int) {
+    /// - Parameter limitsMemory: not for a GPU: its driver takes address space by the terabyte.
+    static func apply(timeout milliseconds: Int, modelBytes: Int, limitsMemory: Bool) {
         let memory = modelBytes.multipliedReportingOverflow(by: memoryPerModelByte)
-        if !memory.overflow { set(RLIMIT_AS, to: memory.partialValue + baseMemory) }
+        if limitsMemory, !memory.overflow { set(RLIMIT_AS, to: memory.partialValue + baseMemory) }
         // A crash is an answer, not a file on the disk.
         set(RLIMIT_CORE, to: 0)
         // Ends the process, whatever it is doing.

@@ -26,7 +26,8 @@ private func check(_ request: ModelCheckRequest) throws(InferenceError) {
         let device = Device(request.device)
     else { throw .couldNotLoadBackend }
     let model = try StandardInput()
-    ProcessLimits.apply(timeout: request.timeout, modelBytes: model.byteCount)
+    ProcessLimits.apply(
+        timeout: request.timeout, modelBytes: model.byteCount, limitsMemory: device.kind == .cpu)
     var settings = EngineSettings()
     // One thread: limits on memory and time then mean what they say.
     settings.intraOpParallelism = 1

@@ -43,6 +43,7 @@ enum Options {
         var allowsForeignBackends = false
         var checksModels = true
         var allowsUnsafeOperations = false
+        var usesTensorRT = false
         /// Engines to load at once, with their library paths.
         var backends: [(description: BackendDescription, path: String)] = []
     }
@@ -73,6 +74,8 @@ enum Options {
             return set(&line.allowsForeignBackends, value)
         case "ALLOW_UNSAFE_OPERATIONS":
             return set(&line.allowsUnsafeOperations, value)
+        case "ONNX_TENSORRT":
+            return set(&line.usesTensorRT, value)
         case "MODEL_CHECK":
             return set(&line.checksModels, value)
         default:
@@ -101,6 +104,7 @@ enum Options {
         configuration.engineSettings.interOpParallelism = interOpParallelism.value
         configuration.engineSettings.memoryLimit = backendMemoryLimit.value * 1_000_000
         configuration.engineSettings.allowsUnsafeOperations = line.allowsUnsafeOperations
+        configuration.engineSettings.usesTensorRT = line.usesTensorRT
         configuration.engineSettings.convertsMaps = { convertsMaps.load(ordering: .relaxed) }
         configuration.trustedBackendsPath = trustedBackendsPath
         configuration.modelChecker = modelCheckProgram.map {

@@ -103,5 +103,8 @@ public struct EngineSettings: Sendable {
     /// Whether outputs that are maps, or sequences of maps, are turned into tensors. Asked at every run.
     public var convertsMaps: @Sendable () -> Bool = { false }
 
+    /// Whether ONNX models for a GPU are compiled by TensorRT, where the library has it: slow to load, fast to run.
+    public var usesTensorRT = false
+
     public init() {}
 }

@@ -29,12 +29,11 @@ public final class ONNXRuntimeBackend: Backend {
     }
 
     public func load(_ definition: ModelDefinition) throws(InferenceError) -> any LoadedModel {
-        guard definition.device.kind == .cpu else {
-            throw InferenceError("ERR GPU requested but ONNX couldn't find CUDA")
-        }
-        return try definition.blob.withContiguousBytes { bytes throws(InferenceError) in
+        try definition.blob.withContiguousBytes { bytes throws(InferenceError) in
             let uncounted = try ONNXModelInspection.check(bytes)
-            return try ONNXSession(library: library, settings: settings, model: bytes, uncountedBytes: uncounted)
+            return try ONNXSession(
+                library: library, settings: settings, device: definition.device, model: bytes,
+                uncountedBytes: uncounted)
         }
     }
 }

@@ -21,12 +21,13 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
     ///
     /// - Parameter uncountedBytes: what the engine will hold of `model` without asking its allocator.
     init(
-        library: ONNXRuntimeLibrary, settings: EngineSettings, model: UnsafeRawBufferPointer, uncountedBytes: Int
+        library: ONNXRuntimeLibrary, settings: EngineSettings, device: Device, model: UnsafeRawBufferPointer,
+        uncountedBytes: Int
     ) throws(InferenceError) {
         let api = library.api
         weights = try ONNXWeightsCharge(library, bytes: uncountedBytes)
         let before = connx_allocator_thread_bytes()
-        let options = try Self.makeOptions(api, settings)
+        let options = try Self.makeOptions(library, settings, device)
         defer { Ort_ReleaseSessionOptions(api, options) }
         let session = try makeHandle(api) {
             Ort_CreateSessionFromArray(api, library.environment, model.baseAddress, model.count, options, $0)
@@ -58,8 +59,9 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
     }
 
     private static func makeOptions(
-        _ api: OpaquePointer, _ settings: EngineSettings
+        _ library: ONNXRuntimeLibrary, _ settings: EngineSettings, _ device: Device
     ) throws(InferenceError) -> OpaquePointer {
+        let api = library.api
         let options = try makeHandle(api) { Ort_CreateSessionOptions(api, $0) }
         do throws(InferenceError) {
             try check(api, Ort_DisablePerSessionThreads(api, options))
@@ -67,6 +69,7 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
             try check(api, Ort_SetSessionGraphOptimizationLevel(api, options, ORT_OPTIMIZE_ALL))
             let mode = settings.interOpParallelism > 1 ? ORT_EXECUTE_IN_PARALLEL : ORT_EXECUTE_SEQUENTIALLY
             try check(api, Ort_SetSessionExecutionMode(api, options, mode))
+            try ONNXExecutionProvider.add(to: options, for: device, library, usesTensorRT: settings.usesTensorRT)
             // The allocator registered with the environment: memory is counted and limited.
             try check(api, Ort_AddSessionConfigEntry(api, options, "session.use_env_allocators", "1"))
             // Bytes that look like the library's own binary format are not to choose another parser.

@@ -24,6 +24,8 @@ typedef struct OrtValue OrtValue;
 typedef struct OrtTypeInfo OrtTypeInfo;
 typedef struct OrtTensorTypeAndShapeInfo OrtTensorTypeAndShapeInfo;
 typedef struct OrtMemoryInfo OrtMemoryInfo;
+typedef struct OrtCUDAProviderOptionsV2 OrtCUDAProviderOptionsV2;
+typedef struct OrtTensorRTProviderOptionsV2 OrtTensorRTProviderOptionsV2;
 
 typedef struct OrtApiBase {
     const OrtApi *(*GetApi)(uint32_t version);
@@ -148,6 +150,8 @@ typedef struct OrtAllocator {
     X(120, OrtStatus *, DisablePerSessionThreads, (OrtSessionOptions *options), (options))         \
     X(121, OrtStatus *, CreateThreadingOptions, (OrtThreadingOptions **out), (out))                \
     X(122, void, ReleaseThreadingOptions, (OrtThreadingOptions *options), (options))               \
+    X(125, OrtStatus *, GetAvailableProviders, (char ***names, int *count), (names, count))                            \
+    X(126, OrtStatus *, ReleaseAvailableProviders, (char **names, int count), (names, count))                          \
     X(130, OrtStatus *, AddSessionConfigEntry,                                                                        \
       (OrtSessionOptions *options, const char *key, const char *value), (options, key, value))     \
     X(147, OrtStatus *, SetGlobalIntraOpNumThreads, (OrtThreadingOptions *options, int threads),   \
@@ -156,8 +160,22 @@ typedef struct OrtAllocator {
       (options, threads))                                                                                             \
     X(149, OrtStatus *, SetGlobalSpinControl, (OrtThreadingOptions *options, int spin),            \
       (options, spin))                                                                                                \
+    X(170, OrtStatus *, SessionOptionsAppendExecutionProvider_TensorRT_V2,                                             \
+      (OrtSessionOptions *options, const OrtTensorRTProviderOptionsV2 *provider), (options, provider))                 \
+    X(171, OrtStatus *, CreateTensorRTProviderOptions, (OrtTensorRTProviderOptionsV2 **out), (out))                    \
+    X(172, OrtStatus *, UpdateTensorRTProviderOptions,                                                                 \
+      (OrtTensorRTProviderOptionsV2 *provider, const char *const *keys, const char *const *values, size_t count),      \
+      (provider, keys, values, count))                                                                                 \
+    X(174, void, ReleaseTensorRTProviderOptions, (OrtTensorRTProviderOptionsV2 *provider), (provider))                 \
     X(176, OrtStatus *, RegisterAllocator, (OrtEnv *env, OrtAllocator *allocator),                 \
-      (env, allocator))
+      (env, allocator))                                                                                                \
+    X(204, OrtStatus *, SessionOptionsAppendExecutionProvider_CUDA_V2,                                                 \
+      (OrtSessionOptions *options, const OrtCUDAProviderOptionsV2 *provider), (options, provider))                     \
+    X(205, OrtStatus *, CreateCUDAProviderOptions, (OrtCUDAProviderOptionsV2 **out), (out))                            \
+    X(206, OrtStatus *, UpdateCUDAProviderOptions,                                                                     \
+      (OrtCUDAProviderOptionsV2 *provider, const char *const *keys, const char *const *values, size_t count),          \
+      (provider, keys, values, count))                                                                                 \
+    X(208, void, ReleaseCUDAProviderOptions, (OrtCUDAProviderOptionsV2 *provider), (provider))
 
 #define CONNXRUNTIME_WITH_API(...) (const OrtApi *api, __VA_ARGS__)
 #define CONNXRUNTIME_SHIM(position, result, name, parameters, arguments)                                              \
