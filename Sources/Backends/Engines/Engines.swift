@@ -1,12 +1,12 @@
 public import Inference
+internal import LiteRTBackend
 internal import ONNXRuntimeBackend
 
 /// The engines that the module can drive, in the order of INFO. Adding one is adding its import and its row.
 public let engines = [
     BackendDescription(
         name: "TF", id: 0, defaultPath: "redisai_tensorflow/redisai_tensorflow.so", names: .fromClient(), open: nil),
-    BackendDescription(
-        name: "TFLITE", id: 1, defaultPath: "redisai_tflite/redisai_tflite.so", names: .fromModel, open: nil),
+    LiteRTBackend.description,
     BackendDescription(
         name: "TORCH", id: 2, defaultPath: "redisai_torch/redisai_torch.so", names: .fromModel, open: nil),
     ONNXRuntimeBackend.description,
