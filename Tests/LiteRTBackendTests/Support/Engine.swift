@@ -1,6 +1,7 @@
 import Glibc
 import Inference
 import TestSupport
+import Testing
 
 @testable import LiteRTBackend
 
@@ -53,12 +54,28 @@ enum Engine {
         return content
     }
 
-    /// How many threads the process has.
-    static func threadCount() -> Int {
+    /// Gives the calling thread a name of at most 15 characters.
+    static func nameThread(_ name: String) throws {
+        let file = try #require(fopen("/proc/thread-self/comm", "w"))
+        fputs(name, file)
+        fclose(file)
+    }
+
+    /// How many threads of the process have a name. A thread inherits the name of the one that starts it.
+    static func threadCount(named name: String) -> Int {
         guard let folder = opendir("/proc/self/task") else { return -1 }
         defer { closedir(folder) }
         var count = 0
-        while readdir(folder) != nil { count += 1 }
-        return count - 2
+        while let entry = readdir(folder) {
+            let thread = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard let file = fopen("/proc/self/task/\(thread)/comm", "r") else { continue }
+            defer { fclose(file) }
+            var line = [UInt8](repeating: 0, count: 64)
+            let length = fread(&line, 1, line.count, file)
+            if String(decoding: line[..<length], as: UTF8.self) == "\(name)\n" { count += 1 }
+        }
+        return count
     }
 }
