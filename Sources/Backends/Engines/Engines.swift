@@ -1,10 +1,10 @@
 public import Inference
 internal import ONNXRuntimeBackend
+internal import TensorFlowBackend
 
 /// The engines that the module can drive, in the order of INFO. Adding one is adding its import and its row.
 public let engines = [
-    BackendDescription(
-        name: "TF", id: 0, defaultPath: "redisai_tensorflow/redisai_tensorflow.so", names: .fromClient(), open: nil),
+    TensorFlowBackend.description,
     BackendDescription(
         name: "TFLITE", id: 1, defaultPath: "redisai_tflite/redisai_tflite.so", names: .fromModel, open: nil),
     BackendDescription(
