@@ -222,6 +222,42 @@ import Testing
         #expect(refusal(bad) == forbidden("InitializeTableFromTextFileV2", "n"))
     }
 
+    private static func assign(_ name: String, _ value: String, _ type: DataType = .string) -> Protobuf {
+        TF.node(name, "AssignVariableOp", ["path", value], [TF.attribute("dtype", type)])
+    }
+
+    private static let throughVariable = [
+        vocabulary, TF.node("path", "VarHandleOp"), assign("assign", "vocabulary"),
+        TF.node("read", "ReadVariableOp", ["path", "^assign"], [TF.attribute("dtype", .string)]),
+        TF.call("fill", "f", ["read"]), TF.node("init", "NoOp", ["^fill", "^assign"]),
+    ]
+    private static let filling = TF.function(
+        "f", [("file", .string)], [TF.node("n", "InitializeTableFromTextFileV2", ["t", "file"])])
+
+    @Test func `the name of the file may be kept in a variable`() {
+        #expect(refusal(Self.initialising(Self.throughVariable, [Self.filling])) == nil)
+        // Numbers may be written meanwhile.
+        let numbers = [Self.assign("assign", "vocabulary"), Self.assign("other", "x", .float)]
+        let nodes = Self.throughVariable + numbers + [TF.node("init", "NoOp", ["^other"])]
+        #expect(refusal(Self.initialising(nodes, [Self.filling])) == nil)
+    }
+
+    @Test(arguments: [
+        assign("other", "x"),
+        TF.node("other", "ResourceScatterUpdate", ["path", "x", "x"], [TF.attribute("T", .string)]),
+        TF.node("other", "AssignVariableOp", ["path", "x"], [TF.attribute("dtype") { $0.text(9, "T") }]),
+    ])
+    func `unless another string could be put in it`(write: Protobuf) {
+        let whileInitialising = Self.throughVariable + [write, TF.node("init", "NoOp", ["^other"])]
+        let text = forbidden("InitializeTableFromTextFileV2", "n")
+        #expect(refusal(Self.initialising(whileInitialising, [Self.filling])) == text)
+        var whileRestoring = Self.initialising(Self.throughVariable + [write], [Self.filling])
+        #expect(refusal(whileRestoring) == nil)
+        whileRestoring.restoreFile = "saver_filename:0"
+        whileRestoring.restoreOperation = "other"
+        #expect(refusal(whileRestoring) == text)
+    }
+
     @Test(arguments: ["SaveV2", "MergeV2Checkpoints", "RestoreV2"])
     func `initialising does nothing else with files`(operation: String) {
         let nodes = [Self.vocabulary, TF.node("init", operation, ["vocabulary", "vocabulary"])]

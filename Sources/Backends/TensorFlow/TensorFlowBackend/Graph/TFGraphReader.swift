@@ -26,6 +26,8 @@ struct TFNode {
     var references: [Reference] = []
     /// Bytes of the tensors among the attributes.
     var tensorBytes = 0
+    /// Whether the node is about strings, or its types are left to the caller of a function.
+    var mayHoldStrings = false
 
     struct Reference {
         let attribute: WireText
@@ -56,6 +58,8 @@ struct TFGraphReader {
     private(set) var gradients: [(function: WireText, gradient: WireText)] = []
 
     static let malformed = InferenceError("Invalid GraphDef")
+    /// Strings, and references to them.
+    private static let stringTypes: [Int32] = [7, 107]
     /// Depth at which the library's own parser gives up.
     private static let depthLimit = 100
 
@@ -204,12 +208,16 @@ struct TFGraphReader {
         guard depth < depthLimit else { throw malformed }
         var fields = WireReader(bytes)
         while let field = try fields.next(orThrow: malformed) {
+            if field.number == 6, let type = field.enumeration, stringTypes.contains(type) {
+                node.mayHoldStrings = true
+            }
             guard let content = field.content else { continue }
             switch (field.number, isList) {
             case (2, _):
                 node.references.append(
                     TFNode.Reference(attribute: attribute, name: WireText(content), isFunction: false))
             case (8, _): node.tensorBytes += content.count
+            case (9, false): node.mayHoldStrings = true
             case (1, false): try read(value: content, of: attribute, into: &node, isList: true, depth: depth + 1)
             case (10, false), (9, true): try read(function: content, of: attribute, into: &node, depth: depth + 1)
             default: break

@@ -38,16 +38,20 @@ struct TFSavedModelInspection {
         try checkAssets()
         try checkRuns(fetches)
         let restoring = TFNodeInput(model.restoreFile)
-        try check(
+        let restored = try check(
             model.restoreOperations,
             Allowance(
                 operation: TFOperationPolicy.restoring.operation, input: TFOperationPolicy.restoring.fileInput,
                 sources: restoring.isFirstOutput ? [restoring.node] : []))
-        try check(
+        let initialised = try check(
             model.initOperations,
             Allowance(
                 operation: TFOperationPolicy.fillingTable.operation, input: TFOperationPolicy.fillingTable.fileInput,
-                sources: Set(model.assets.map { TFNodeInput($0.tensor).node })))
+                sources: Set(model.assets.map { TFNodeInput($0.tensor).node }), mayReadVariables: true))
+        // Newer exports keep the names of assets in variables. Those can be relied on when no other string is put in any.
+        if let reader = initialised.fileFromVariable, restored.writesOtherStrings || initialised.writesOtherStrings {
+            throw .forbiddenOperation(TFOperationPolicy.fillingTable.operation, node: reader.string)
+        }
     }
 
     private func checkAssets() throws(InferenceError) {
@@ -63,7 +67,7 @@ struct TFSavedModelInspection {
             var name = fetch
             let error = name.withUTF8 { bytes in
                 Result { () throws(InferenceError) in
-                    try check([WireText(UnsafeRawBufferPointer(bytes))], Allowance())
+                    _ = try check([WireText(UnsafeRawBufferPointer(bytes))], Allowance())
                 }
             }
             try error.get()
@@ -76,12 +80,22 @@ struct TFSavedModelInspection {
         var input = 0
         /// Nodes of the graph that the library feeds with file names.
         var sources: Set<WireText> = []
+        /// Whether a file name may have been kept in a variable.
+        var mayReadVariables = false
     }
 
-    private func check(_ roots: [WireText], _ allowance: Allowance) throws(InferenceError) {
+    /// What happens when some nodes run.
+    private struct Findings {
+        /// A node that takes a file name which may come from a variable.
+        var fileFromVariable: WireText?
+        /// Whether a variable gets a string that is not a file name given by the library.
+        var writesOtherStrings = false
+    }
+
+    private func check(_ roots: [WireText], _ allowance: Allowance) throws(InferenceError) -> Findings {
         var walk = Walk(inspection: self, allowance: allowance)
         for root in roots { walk.enterNode(TFNodeInput(root).node) }
-        try walk.finish()
+        return try walk.finish()
     }
 }
 
@@ -97,11 +111,9 @@ extension TFSavedModelInspection {
         private var seenCalls: Set<Call> = []
         private var waitingCalls: [Call] = []
         private var hasEnteredStandIns = false
+        private var findings = Findings()
         /// Calls that are looked at before a graph counts as too tangled.
         private static let callLimit = 200_000
-        /// Copies of a file name that are followed.
-        private static let copyLimit = 16
-        private static let copies: Set<String> = ["Identity", "PlaceholderWithDefault"]
 
         /// A function with those of its arguments that are the library's file names.
         private struct Call: Hashable {
@@ -122,65 +134,57 @@ extension TFSavedModelInspection {
             }
         }
 
-        mutating func finish() throws(InferenceError) {
+        mutating func finish() throws(InferenceError) -> Findings {
+            let names = TFFileNames(
+                graph.nodes, inspection.nodes, sources: allowance.sources,
+                mayReadVariables: allowance.mayReadVariables)
             while let index = waitingNodes.popLast() {
                 let node = graph.nodes[index]
-                try visit(node, isTrusted: isSource)
+                try visit(node, names)
                 for input in node.inputs { enterNode(input.node) }
             }
             while let call = waitingCalls.popLast() { try visit(call) }
+            return findings
         }
 
         private mutating func visit(_ call: Call) throws(InferenceError) {
             let function = graph.functions[call.function]
             try enterRelatives(of: function)
-            let bodyNames = Dictionary(grouping: function.nodes.indices) { function.nodes[$0].name }
-            let arguments = Dictionary(
-                function.arguments.enumerated().map { ($0.element, $0.offset) }, uniquingKeysWith: { _, _ in -1 })
-            func isTrusted(_ input: TFNodeInput, _ depth: Int) -> Bool {
-                guard !input.isControl, depth < Self.copyLimit else { return false }
-                if let indices = bodyNames[input.node] {
-                    return Self.onlyInput(ofCopyIn: function.nodes, indices).map { isTrusted($0, depth + 1) } == true
-                }
-                return input.isFirstOutput && arguments[input.node].map { call.trusted.contains($0) } == true
-            }
+            let names = TFFileNames(function, trusted: call.trusted, mayReadVariables: allowance.mayReadVariables)
             // All of the body: operations with side effects run whether or not an output needs them.
-            for node in function.nodes { try visit(node) { isTrusted($0, 0) } }
+            for node in function.nodes { try visit(node, names) }
         }
 
-        /// Whether a node's input is a file name that the library feeds.
-        private func isSource(_ input: TFNodeInput) -> Bool { isSource(input, depth: 0) }
-
-        private func isSource(_ input: TFNodeInput, depth: Int) -> Bool {
-            guard !input.isControl, input.isFirstOutput, depth < Self.copyLimit else { return false }
-            if allowance.sources.contains(input.node) { return true }
-            guard let indices = inspection.nodes[input.node] else { return false }
-            return Self.onlyInput(ofCopyIn: graph.nodes, indices).map { isSource($0, depth: depth + 1) } == true
-        }
-
-        /// What a node copies, if it is the only one of its name and does nothing but copy.
-        private static func onlyInput(ofCopyIn nodes: [TFNode], _ indices: [Int]) -> TFNodeInput? {
-            guard indices.count == 1, copies.contains(nodes[indices[0]].operation.string) else { return nil }
-            return nodes[indices[0]].inputs.first
-        }
-
-        private mutating func visit(_ node: TFNode, isTrusted: (TFNodeInput) -> Bool) throws(InferenceError) {
+        private mutating func visit(_ node: TFNode, _ names: TFFileNames) throws(InferenceError) {
             let operation = node.operation.string
             if TFOperationPolicy.partsOfSaver.contains(operation) {
                 guard operation == allowance.operation, node.inputs.count > allowance.input,
-                    isTrusted(node.inputs[allowance.input])
+                    names.contains(node.inputs[allowance.input])
                 else { throw .forbiddenOperation(operation, node: node.name.string) }
+                // Where the name was followed from is not kept: it counts as read from a variable.
+                if allowance.mayReadVariables { findings.fileFromVariable = node.name }
             }
-            try enterFunctions(of: node, operation, isTrusted)
+            if node.mayHoldStrings, Self.isWriter(operation) {
+                let isFileName =
+                    operation == "AssignVariableOp" && node.inputs.count > 1 && names.contains(node.inputs[1])
+                if !isFileName { findings.writesOtherStrings = true }
+            }
+            try enterFunctions(of: node, operation, names)
+        }
+
+        /// Whether the operation changes a variable.
+        private static func isWriter(_ operation: String) -> Bool {
+            operation.hasPrefix("Assign") || operation.contains("Scatter") || operation.contains("StridedSliceAssign")
+                || operation.hasPrefix("Resource") && !operation.hasPrefix("ResourceGather")
         }
 
         private mutating func enterFunctions(
-            of node: TFNode, _ operation: String, _ isTrusted: (TFNodeInput) -> Bool
+            of node: TFNode, _ operation: String, _ names: TFFileNames
         ) throws(InferenceError) {
             let isCall = operation == "PartitionedCall" || operation == "StatefulPartitionedCall"
             let callees = inspection.functions[node.operation] ?? []
             guard isCall || !callees.isEmpty || !node.references.isEmpty else { return }
-            let trusted = Set(node.inputs.indices.filter { isTrusted(node.inputs[$0]) })
+            let trusted = Set(node.inputs.indices.filter { names.contains(node.inputs[$0]) })
             for callee in callees { try enter(callee, trusted) }
             for reference in node.references {
                 let passesInputs = isCall && reference.isFunction && reference.attribute == "f"
