@@ -111,6 +111,30 @@ import Testing
         #expect(refusal(Archives.tar(two)) == "it holds more than one SavedModel")
     }
 
+    @Test func `deep folders are refused`() {
+        let path = "assets/" + String(repeating: "d/", count: 40) + "f"
+        #expect(refusal(Archives.tar(Self.files + [(path, [1])])) == "folders within folders, too many")
+    }
+
+    @Test func `headers that are about nothing come to an end`() {
+        var limits = ArchiveLimits(archive: 0)
+        limits.entries = 2
+        let headers = (0..<7).flatMap { _ in Archives.tarEntry("g", type: "g") }
+        #expect(refusal(headers + Archives.tar([("saved_model.pb", [1])]), limits) == "it has too many entries")
+    }
+
+    @Test func `what a killed process has left is removed, what is in use is not`() throws {
+        let used = try unpack(Archives.tar(Self.files))
+        let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        let left = "\(parent)/\(PrivateFolder.prefix)left-by-a-test"
+        try #require(mkdir(left, 0o700) == 0 && mkdir("\(left)/model", 0o700) == 0)
+        PrivateFolder.removeAbandoned(in: parent)
+        #expect(exists(left), "somebody may just be making it")
+        PrivateFolder.removeAbandoned(in: parent, settledAfter: -1)
+        #expect(!exists(left))
+        #expect(exists("\(used.path)/saved_model.pb"))
+    }
+
     @Test func `limits hold`() {
         var limits = ArchiveLimits(archive: 0)
         limits.entries = 3

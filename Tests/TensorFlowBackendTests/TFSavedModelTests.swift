@@ -64,6 +64,18 @@ extension TensorFlowTests {
             #expect(Engine.refusal(Archives.gzip([1, 2, 3])) == "ERR SavedModel archive: it is cut short")
         }
 
+        @Test func `a text of the engine does not tell where the files were`() {
+            var description = SavedModels.product
+            description.nodes.append(TF.node("bad", "Mul", ["a", "nowhere"], [TF.attribute("T", .float)]))
+            #expect(Engine.refusal(SavedModels.archive(description))?.contains("nowhere") == true)
+            description = SavedModels.product
+            // Text that is not Unicode is refused by the engine's parser alone.
+            description.nodes.append(Protobuf { $0.content(1, [0xFF]) })
+            let refusal = Engine.refusal(SavedModels.archive(description))
+            #expect(refusal?.contains("saved_model.pb") == true)
+            #expect(refusal?.contains("redisai-savedmodel-") == false)
+        }
+
         @Test func `nothing is left behind, whether a model is loaded or refused`() throws {
             let before = Self.temporaryFolders()
             _ = try Engine.load(SavedModels.archive(SavedModels.product))
@@ -132,6 +144,11 @@ extension TensorFlowTests {
             #expect(model.memoryUsage > 200_000)
             let outputs = try notes(model)
             #expect(outputs.map { $0?.shape.dimensions } == [[1, 172, 264], [1, 172, 88], [1, 172, 88]])
+            // What TensorFlow's own Python interface makes of the same samples.
+            for (output, sum) in zip(outputs, [4_578.83, 1_593.53, 1_454.12]) {
+                let total = try #require(output).elements(as: Float.self).reduce(0.0) { $0 + Double($1) }
+                #expect(abs(total - sum) < sum / 1_000)
+            }
             let note = try #require(outputs[1]?.elements(as: Float.self))
             // The key of A4, in the middle of the hum.
             let keys = note[(86 * 88)..<(87 * 88)]

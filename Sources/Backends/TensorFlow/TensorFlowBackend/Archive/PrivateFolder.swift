@@ -16,9 +16,9 @@ final class PrivateFolder {
     let path: String
     private let handle: Int32
 
-    private static let prefix = "redisai-savedmodel-"
+    static let prefix = "redisai-savedmodel-"
     /// Seconds after which a folder without a lock is not one that somebody is just making.
-    private static let settledAfter = 60
+    static let settledAfter = 60
     private static let depthLimit = 64
 
     /// Makes a folder in `$TMPDIR`, or in `/tmp`, that nobody but this process's user may enter.
@@ -77,13 +77,14 @@ final class PrivateFolder {
         rmdir(path)
     }
 
-    private static func removeAbandoned(in parent: String) {
+    /// - Parameter settledAfter: seconds since a folder's last change.
+    static func removeAbandoned(in parent: String, settledAfter: Int = settledAfter) {
         forEachName(in: parent) { name in
-            if name.hasPrefix(prefix) { removeIfAbandoned("\(parent)/\(name)") }
+            if name.hasPrefix(prefix) { removeIfAbandoned("\(parent)/\(name)", settledAfter) }
         }
     }
 
-    private static func removeIfAbandoned(_ path: String) {
+    private static func removeIfAbandoned(_ path: String, _ settledAfter: Int) {
         let handle = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
         guard handle >= 0 else { return }
         defer { close(handle) }

@@ -58,19 +58,27 @@ struct TarHeader {
 struct TarReader {
     private let stream: any ArchiveByteStream
     private let sink: any ArchiveSink
+    /// Headers that may still come.
+    private var headersLeft: Int
     /// What an earlier entry says about the next one.
     private var longPath: [UInt8]?
     private var longSize: Int?
 
     private static let nameLimit = 64 * 1024
 
-    private init(_ stream: any ArchiveByteStream, _ sink: any ArchiveSink) {
+    /// Headers per entry: its own, one with its path, and one with anything.
+    private static let headersPerEntry = 3
+
+    private init(_ stream: any ArchiveByteStream, _ limits: ArchiveLimits, _ sink: any ArchiveSink) {
         self.stream = stream
         self.sink = sink
+        headersLeft = limits.entries * Self.headersPerEntry
     }
 
-    static func read(_ stream: any ArchiveByteStream, into sink: any ArchiveSink) throws(InferenceError) {
-        var reader = TarReader(stream, sink)
+    static func read(
+        _ stream: any ArchiveByteStream, _ limits: ArchiveLimits, into sink: any ArchiveSink
+    ) throws(InferenceError) {
+        var reader = TarReader(stream, limits, sink)
         while try reader.readEntry() {}
     }
 
@@ -79,6 +87,8 @@ struct TarReader {
         let block = try take(TarHeader.size, orEnd: true)
         // A block of zeros ends the archive; so does, for some programs, the end of the file.
         if block.allSatisfy({ $0 == 0 }) { return false }
+        headersLeft -= 1
+        guard headersLeft >= 0 else { throw .archiveTooManyFiles }
         guard let header = TarHeader(block), let size = header.size else { throw .archiveDamaged }
         switch header.type {
         case UInt8(ascii: "x"): try readExtension(try take(metadata: size))

@@ -26,8 +26,8 @@ final class UnpackedSavedModel {
         self.limits = limits ?? ArchiveLimits(archive: archive.count)
         folder = try PrivateFolder()
         switch format {
-        case .tar: try TarReader.read(ArchiveMemoryStream(archive), into: self)
-        case .gzip: try TarReader.read(InflateStream(archive, .gzip), into: self)
+        case .tar: try TarReader.read(ArchiveMemoryStream(archive), self.limits, into: self)
+        case .gzip: try TarReader.read(InflateStream(archive, .gzip), self.limits, into: self)
         case .zip: try ZipReader.read(archive, self.limits, into: self)
         }
         try giveNames()
@@ -109,12 +109,16 @@ extension UnpackedSavedModel {
 // MARK: Writing
 
 extension UnpackedSavedModel: ArchiveSink {
+    /// Less than what ``PrivateFolder`` removes.
+    private static let depthLimit = 32
+
     func begin(_ name: [UInt8], kind: ArchiveEntryKind, size: Int) throws(InferenceError) -> Bool {
         entries += 1
         guard entries <= limits.entries else { throw .archiveTooManyFiles }
         guard size >= 0, size <= limits.bytes - bytes else { throw .archiveTooLarge }
         let text = String(decoding: name.prefix(200), as: UTF8.self)
         guard let path = ArchivePath(name) else { throw .archive("\(text) leads out of the archive") }
+        guard path.components.count <= Self.depthLimit else { throw .archive("folders within folders, too many") }
         guard kind == .file else {
             guard size == 0 else { throw .archiveDamaged }
             return false

@@ -63,15 +63,18 @@ struct TFSavedModelInspection {
     }
 
     private func checkRuns(_ fetches: [String]) throws(InferenceError) {
+        let text = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: fetches.reduce(0) { $0 + $1.utf8.count }, alignment: 1)
+        defer { text.deallocate() }
+        text.copyBytes(from: fetches.joined().utf8)
+        var position = 0
+        var roots: [WireText] = []
         for fetch in fetches {
-            var name = fetch
-            let error = name.withUTF8 { bytes in
-                Result { () throws(InferenceError) in
-                    _ = try check([WireText(UnsafeRawBufferPointer(bytes))], Allowance())
-                }
-            }
-            try error.get()
+            let end = position + fetch.utf8.count
+            roots.append(WireText(UnsafeRawBufferPointer(rebasing: text[position..<end])))
+            position = end
         }
+        _ = try check(roots, Allowance())
     }
 
     /// The one part of the saver that may be reached, if its input comes from where it should.

@@ -47,7 +47,15 @@ struct TFSavedModelLoader: Sendable {
             }
             return names
         }
-        return (try session(unpacked, names), names, unpacked.byteCount)
+        let loaded = try withExtendedLifetime(unpacked) { () throws(InferenceError) in
+            do throws(InferenceError) {
+                return try session(unpacked, names)
+            } catch {
+                // Where the files were is nothing that a client could use.
+                throw InferenceError(error.message.leavingOut("\(unpacked.path)/"))
+            }
+        }
+        return (loaded, names, unpacked.byteCount)
     }
 
     private func session(
@@ -88,5 +96,23 @@ struct TFSavedModelLoader: Sendable {
                 "ERR SavedModel: \(role) \(endpoint.name.prefix(200)) is neither in the signature nor in the graph")
         }
         return TF_Output(operation: operation, index: endpoint.port)
+    }
+}
+
+extension String {
+    /// Without a text wherever it stands.
+    fileprivate func leavingOut(_ part: String) -> String {
+        let part = Array(part.utf8)
+        var rest = Array(utf8)[...]
+        var kept: [UInt8] = []
+        while let byte = rest.first {
+            if !part.isEmpty, rest.starts(with: part) {
+                rest = rest.dropFirst(part.count)
+            } else {
+                kept.append(byte)
+                rest = rest.dropFirst()
+            }
+        }
+        return String(decoding: kept, as: UTF8.self)
     }
 }
