@@ -8,8 +8,8 @@ internal import Inference
 struct TFSessionConfig {
     private(set) var bytes: [UInt8] = []
 
-    init(_ settings: EngineSettings, device: Device) {
-        if device.kind == .cpu {
+    init(_ settings: EngineSettings, _ kind: Device.Kind) {
+        if kind == .cpu {
             // A session takes hold of every GPU it sees, needed or not.
             append(field: 1, message: [0x0A, 3] + Array("GPU".utf8) + [0x10, 0])
         } else {

@@ -16,6 +16,9 @@ public final class TensorFlowBackend: Backend {
     public init(path: String, settings: EngineSettings) throws(InferenceError) {
         library = try TensorFlowLibrary(path: path)
         self.settings = settings
+        // The first session makes the threads that all sessions share, and they inherit the priority of its thread: this
+        // one, not one that loads models.
+        _ = try TFSessionConfig(settings, .cpu).makeSession(TFGraph(library), TFEndpoints())
     }
 
     public var version: String { library.version }
@@ -25,7 +28,7 @@ public final class TensorFlowBackend: Backend {
     }
 
     public func load(_ definition: ModelDefinition) throws(InferenceError) -> any LoadedModel {
-        let config = TFSessionConfig(settings, device: definition.device)
+        let config = TFSessionConfig(settings, definition.device.kind)
         if definition.device.kind == .gpu { try TFDevices.checkGPU(library, config, definition.device) }
         return try definition.blob.withContiguousBytes { bytes throws(InferenceError) in
             if ArchiveFormat(bytes) != nil {
