@@ -75,11 +75,24 @@ struct TFGraphReader {
         }
     }
 
-    /// Every node of the graph and of the functions in its library.
-    func forEachNode(_ body: (TFNode) throws(InferenceError) -> Void) throws(InferenceError) {
-        for node in nodes { try body(node) }
-        for function in functions {
-            for node in function.nodes { try body(node) }
+    /// Throws for an operation that is refused, in the graph or in a function of its library.
+    ///
+    /// - Parameter exceptions: operations that may stand there nevertheless.
+    func checkOperations(except exceptions: Set<String> = []) throws(InferenceError) {
+        // A graph has many nodes of few operations.
+        var checked: Set<WireText> = []
+        try Self.check(nodes, exceptions, &checked)
+        for function in functions { try Self.check(function.nodes, exceptions, &checked) }
+    }
+
+    private static func check(
+        _ nodes: [TFNode], _ exceptions: Set<String>, _ checked: inout Set<WireText>
+    ) throws(InferenceError) {
+        for node in nodes where checked.insert(node.operation).inserted {
+            let operation = node.operation.string
+            guard TFOperationPolicy.reason(against: operation) == nil || exceptions.contains(operation) else {
+                throw .forbiddenOperation(operation, node: node.name.string)
+            }
         }
     }
 
@@ -252,14 +265,7 @@ extension TFGraphReader {
     ) throws(InferenceError) -> Int {
         var graph = TFGraphReader()
         try graph.read(graph: bytes)
-        var constants = 0
-        try graph.forEachNode { node throws(InferenceError) in
-            constants += node.tensorBytes
-            let operation = node.operation.string
-            if !allowsUnsafeOperations, TFOperationPolicy.reason(against: operation) != nil {
-                throw .forbiddenOperation(operation, node: node.name.string)
-            }
-        }
-        return constants
+        if !allowsUnsafeOperations { try graph.checkOperations() }
+        return graph.nodes.reduce(0) { $0 + $1.tensorBytes }
     }
 }

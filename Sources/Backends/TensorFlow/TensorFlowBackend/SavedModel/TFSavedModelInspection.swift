@@ -28,13 +28,7 @@ struct TFSavedModelInspection {
     ///
     /// - Parameter fetches: the nodes whose outputs runs will ask for.
     func check(fetches: [String]) throws(InferenceError) {
-        try model.graph.forEachNode { node throws(InferenceError) in
-            let operation = node.operation.string
-            guard TFOperationPolicy.reason(against: operation) != nil,
-                !TFOperationPolicy.partsOfSaver.contains(operation)
-            else { return }
-            throw .forbiddenOperation(operation, node: node.name.string)
-        }
+        try model.graph.checkOperations(except: TFOperationPolicy.partsOfSaver)
         try checkAssets()
         try checkRuns(fetches)
         let restoring = TFNodeInput(model.restoreFile)
