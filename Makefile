@@ -41,7 +41,7 @@ BENCH_ARGS ?=
 BOOTSTRAP := $(PYTHON) scripts/bootstrap
 SCRATCH := .build
 # Package.swift looks which engines there are: it must not be taken from a cache.
-SWIFT_FLAGS := --scratch-path $(SCRATCH) --manifest-cache none
+SWIFT_FLAGS := --scratch-path $(SCRATCH) --manifest-cache none --disable-build-manifest-caching
 REPORTS := $(SCRATCH)/reports
 SWIFT_SOURCES := Package.swift Sources Tests
 
