@@ -17,6 +17,14 @@ NO_BLOB = Error("ERR Insufficient arguments, missing model BLOB")
 EXPECTED_BLOB = Error("ERR Invalid argument, expected BLOB")
 NOT_FOR_BACKEND = Error("ERR INPUTS argument should not be specified for this backend")
 NO_BACKEND = Error("ERR Could not load backend")
+# The texts of today's engines.
+NO_GRAPH_DEF = Error("Invalid GraphDef")
+NO_FLATBUFFER = Error("Failed to load model from buffer")
+NO_ARCHIVE = Error(
+    "PytorchStreamReader failed reading zip archive: not a ZIP archive. This is an internal miniz error. If you are "
+    "seeing this error, there is a high likelihood that your checkpoint file is corrupted. This can happen if the "
+    "checkpoint was not saved properly, was transferred incorrectly, or the file was modified after saving."
+)
 TF_NO_INPUTS = Error("ERR INPUTS not specified for TF")
 TF_NO_OUTPUTS = Error("ERR OUTPUTS not specified for TF")
 INPUT_COUNT = Error("ERR Invalid argument for input_count")
@@ -113,12 +121,12 @@ OUTPUTS_MISSING = Error("ERR number of model outputs does not match the number o
         ("TF CPU INPUTS 1 a OUTPUTS 1 b", EXPECTED_BLOB),
         ("TF CPU INPUTS 1 a OUTPUTS 1 b c BLOB x", EXPECTED_BLOB),
         ("TF CPU INPUTS 1 a OUTPUTS 2 b BLOB x", EXPECTED_BLOB),
-        # engines that are not there
-        ("TF CPU INPUTS 1 a OUTPUTS 1 b BLOB x", NO_BACKEND),
-        ("tf CPU inputs 2 a b outputs 1 c blob x", NO_BACKEND),
-        ("TORCH CPU BLOB x", NO_BACKEND),
-        ("TFLITE CPU BLOB x", NO_BACKEND),
-        ("TFLITE CPU BATCHSIZE 2 BLOB x", NO_BACKEND),
+        # no models
+        ("TF CPU INPUTS 1 a OUTPUTS 1 b BLOB x", NO_GRAPH_DEF),
+        ("tf CPU inputs 2 a b outputs 1 c blob x", NO_GRAPH_DEF),
+        ("TORCH CPU BLOB x", NO_ARCHIVE),
+        ("TFLITE CPU BLOB x", NO_FLATBUFFER),
+        ("TFLITE CPU BATCHSIZE 2 BLOB x", NO_FLATBUFFER),
     ],
 )
 def test_modelstore(raw, arguments, error):
@@ -182,3 +190,14 @@ def test_modelget_and_modeldel(raw, command, error):
     set_tensor(raw, "t", [1])
     assert raw.call(*words(command)) == error
     assert raw.call("EXISTS", "s", "t") == 2
+
+
+@pytest.mark.parametrize("arguments", ["TF CPU INPUTS 1 a OUTPUTS 1 b", "TORCH CPU", "TFLITE CPU", "ONNX CPU"])
+def test_engine_that_is_not_there(start_server, tmp_path, arguments):
+    """The client gets an error; the log says where the engine was looked for, and how to get it."""
+    server = start_server("BACKENDSPATH", str(tmp_path))
+    with server.raw() as client:
+        assert client.call("AI.MODELSTORE", "m", *arguments.split(), "BLOB", "x") == NO_BACKEND
+    name = arguments.split()[0]
+    assert f"the {name} engine was asked for and could not be loaded from {tmp_path}/redisai_" in server.log_text()
+    assert f"`make engines ENGINES={name.lower()}`" in server.log_text()
