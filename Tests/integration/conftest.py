@@ -1,7 +1,8 @@
 """Fixtures: every test runs on every server of REDISAI_SERVERS with the module REDISAI_MODULE.
 
 One server per test file and kind. A test file may set ``MODULE_ARGS`` and ``SERVER_CONFIG`` (sequences of words) to
-have its server started with them. Tests that need a server of their own ask for ``start_server``.
+have its server started with them. ``KEPT_KEYS`` names keys of the first database that stay from test to test, because they are
+expensive to make. Tests that need a server of their own ask for ``start_server``.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ def _module_server(request: pytest.FixtureRequest, server_kind: ServerKind, modu
 
 
 @pytest.fixture
-def server(_module_server: Server) -> Iterator[Server]:
-    """The file's server with an empty keyspace.
+def server(request: pytest.FixtureRequest, _module_server: Server) -> Iterator[Server]:
+    """The file's server with an empty keyspace, but for the keys that the file keeps.
 
     A server that dies fails the test during which it died and is started afresh for the next one, so that one crash
     does not hide what the other tests have to say.
@@ -90,7 +91,7 @@ def server(_module_server: Server) -> Iterator[Server]:
     if not _module_server.alive():
         _module_server.start()
     with _module_server.raw() as client:
-        assert client.call("FLUSHALL") == OK
+        _empty(client, getattr(request.module, "KEPT_KEYS", ()))
     yield _module_server
     if not _module_server.alive():
         status = _module_server.exit_status
@@ -135,6 +136,18 @@ def start_server(server_kind: ServerKind, module_path: str) -> Iterator[Callable
     finally:
         for server in started:
             server.close()
+
+
+def _empty(client: RawClient, kept: tuple[str, ...]) -> None:
+    if not kept:
+        assert client.call("FLUSHALL") == OK
+        return
+    for database in range(1, 16):
+        assert client.pipeline([["SELECT", database], ["FLUSHDB"]]) == [OK, OK]
+    assert client.call("SELECT", 0) == OK
+    for key in client.call("KEYS", "*"):
+        if key.decode(errors="replace") not in kept:
+            assert client.call("DEL", key) == 1
 
 
 def _assert_healthy(server: Server) -> None:

@@ -15,6 +15,13 @@ TABLE = {
     "ai.modeldel": ({"write"}, 1, 1, 1),
     "ai.modelexecute": ({"write", "denyoom", "movablekeys"}, 4, 4, 1),
     "ai._modelscan": ({"readonly"}, 0, 0, 0),
+    "ai.scriptstore": ({"write", "denyoom"}, 1, 1, 1),
+    "ai.scriptset": ({"write", "denyoom"}, 1, 1, 1),
+    "ai.scriptget": ({"readonly"}, 1, 1, 1),
+    "ai.scriptdel": ({"write"}, 1, 1, 1),
+    "ai.scriptexecute": ({"write", "denyoom", "movablekeys"}, 5, 5, 1),
+    "ai.scriptrun": ({"write", "denyoom", "movablekeys"}, 4, 4, 1),
+    "ai._scriptscan": ({"readonly"}, 0, 0, 0),
     "ai.info": ({"readonly"}, 1, 1, 1),
     "ai.config": ({"write"}, 0, 0, 0),
 }
@@ -48,6 +55,28 @@ def test_command_info(raw, name):
         ("AI.MODELEXECUTE m INPUTS 9223372036854775807 a OUTPUTS 1 b", ["m"]),
         ("AI.MODELEXECUTE m INPUTS -1 a OUTPUTS 1 b", ["m"]),
         ("AI.MODELEXECUTE m INPUTS 1", ["m"]),
+        ("AI.SCRIPTSTORE s CPU ENTRY_POINTS 1 f SOURCE x", ["s"]),
+        ("AI.SCRIPTSET s CPU SOURCE x", ["s"]),
+        ("AI.SCRIPTGET s", ["s"]),
+        ("AI.SCRIPTDEL s", ["s"]),
+        # sections in any order, to the very end of the command; arguments are no keys
+        ("AI.SCRIPTEXECUTE s f INPUTS 1 a OUTPUTS 1 b", ["s", "a", "b"]),
+        ("AI.SCRIPTEXECUTE s f KEYS 2 k l INPUTS 1 a ARGS 2 x y OUTPUTS 1 b", ["s", "k", "l", "a", "b"]),
+        ("AI.SCRIPTEXECUTE s f OUTPUTS 1 b ARGS 1 x INPUTS 1 a KEYS 1 k TIMEOUT 5", ["s", "b", "a", "k"]),
+        ("ai.scriptexecute s f keys 1 k", ["s", "k"]),
+        ("AI.SCRIPTEXECUTE s f INPUTS 0 OUTPUTS 1 b", ["s", "b"]),
+        ("AI.SCRIPTEXECUTE s f INPUTS 1 a TIMEOUT 5", ["s", "a"]),
+        # counts that do not fit
+        ("AI.SCRIPTEXECUTE s f INPUTS x a OUTPUTS 1 b", ["s"]),
+        ("AI.SCRIPTEXECUTE s f INPUTS 9 a OUTPUTS 1 b", ["s"]),
+        ("AI.SCRIPTEXECUTE s f KEYS 1 k INPUTS 9223372036854775807 a", ["s", "k"]),
+        ("AI.SCRIPTEXECUTE s f KEYS 1 k INPUTS", ["s", "k"]),
+        ("AI.SCRIPTEXECUTE s f", ["s"]),
+        ("AI.SCRIPTRUN s f INPUTS a b OUTPUTS c d", ["s", "a", "b", "c", "d"]),
+        ("AI.SCRIPTRUN s f TIMEOUT 5 INPUTS a $ b OUTPUTS c", ["s", "a", "b", "c"]),
+        ("ai.scriptrun s f inputs a outputs c", ["s", "a", "c"]),
+        ("AI.SCRIPTRUN s f OUTPUTS c", ["s", "c"]),
+        ("AI.SCRIPTRUN s f", ["s"]),
     ],
 )
 def test_getkeys(raw, command, keys):
@@ -79,9 +108,23 @@ def test_getkeysandflags(raw):
     assert flags[b"b"] & {"OW", "RW"} and "access" not in flags[b"b"], flags
 
 
+def test_getkeysandflags_of_a_script(raw):
+    """What a script does with its keys is not known: it may do everything."""
+    command = words("AI.SCRIPTEXECUTE s f KEYS 1 k INPUTS 1 a OUTPUTS 1 b")
+    flags = {key: {flag.text for flag in flags} for key, flags in raw.call("COMMAND", "GETKEYSANDFLAGS", *command)}
+    assert set(flags) == {b"s", b"k", b"a", b"b"}
+    for read in (b"s", b"a"):
+        assert "RO" in flags[read] and "access" in flags[read], flags
+    assert "RW" in flags[b"k"], flags
+    assert flags[b"b"] & {"OW", "RW"} and "access" not in flags[b"b"], flags
+
+
 @pytest.mark.parametrize(
     "command, access",
     [
+        ("AI.SCRIPTDEL s", "RM"),
+        ("AI.SCRIPTGET s", "RO"),
+        ("AI.SCRIPTSTORE s CPU ENTRY_POINTS 1 f SOURCE x", "OW"),
         ("AI.TENSORSET t FLOAT 1", "OW"),
         ("AI.TENSORGET t", "RO"),
         ("AI.MODELDEL m", "RM"),
@@ -102,7 +145,7 @@ def test_command_docs(raw, name):
     assert docs["group"] == b"module"
     assert docs["module"] == b"ai"
     assert docs["summary"] and docs["since"] and docs["complexity"]
-    if name not in ("ai._modelscan",):
+    if name not in ("ai._modelscan", "ai._scriptscan"):
         assert docs["arguments"]
 
 
@@ -129,6 +172,25 @@ def test_acl_covers_every_key(raw, user, model, tensor, output):
     assert raw.call("EXISTS", output) == 0
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "AI.SCRIPTSTORE s CPU ENTRY_POINTS 1 f SOURCE x",
+        "AI.SCRIPTGET s",
+        "AI.SCRIPTDEL s",
+        "AI.SCRIPTEXECUTE s f INPUTS 1 my:a OUTPUTS 1 my:b",
+        "AI.SCRIPTEXECUTE my:s f INPUTS 1 a OUTPUTS 1 my:b",
+        "AI.SCRIPTEXECUTE my:s f INPUTS 1 my:a OUTPUTS 1 b",
+        "AI.SCRIPTEXECUTE my:s f KEYS 1 k INPUTS 1 my:a",
+        "AI.SCRIPTRUN my:s f INPUTS my:a OUTPUTS b",
+        "AI.SCRIPTRUN my:s f INPUTS a OUTPUTS my:b",
+    ],
+)
+def test_acl_covers_the_keys_of_scripts(user, command):
+    reply = user.call(*words(command))
+    assert isinstance(reply, Error) and reply.text.startswith("NOPERM"), reply
+
+
 def test_acl_allows_own_keys(user):
     store_model(user, "my:m", onnx_models.add_constant(1))
     set_tensor(user, "my:x", [1])
@@ -144,6 +206,10 @@ def test_out_of_memory(raw):
             words("AI.TENSORSET t FLOAT 1"),
             store_command("n", onnx_models.mul()),
             execute_command("m", ["x"], ["y"]),
+            words("AI.SCRIPTSTORE s CPU ENTRY_POINTS 1 f SOURCE x"),
+            words("AI.SCRIPTSET s CPU SOURCE x"),
+            words("AI.SCRIPTEXECUTE s f INPUTS 1 x"),
+            words("AI.SCRIPTRUN s f"),
         ):
             reply = raw.call(*command)
             assert isinstance(reply, Error) and reply.text.startswith("OOM "), command

@@ -1,4 +1,4 @@
-"""Reference section 4.1: argument counts; the name is printed as typed, for AI.MODELEXECUTE always in capitals."""
+"""Reference section 4.1: argument counts; the name is printed as typed, for commands that run something always in capitals."""
 
 import pytest
 
@@ -17,6 +17,18 @@ TOO_FEW_OR_MANY = [
     "AI.MODELDEL",
     "AI.MODELDEL a b",
     "AI._MODELSCAN x",
+    "AI.SCRIPTSTORE",
+    "AI.SCRIPTSTORE s CPU ENTRY_POINTS 1 f SOURCE",
+    "AI.SCRIPTSTORE s CPU ENTRY_POINTS 0 SOURCE x",
+    "AI.SCRIPTSET",
+    "AI.SCRIPTSET s CPU SOURCE",
+    "AI.SCRIPTSET s CPU TAG t SOURCE",
+    "AI.SCRIPTSET s CPU TAG t SOURCE x y",
+    "AI.SCRIPTGET",
+    "AI.SCRIPTGET s META SOURCE x",
+    "AI.SCRIPTDEL",
+    "AI.SCRIPTDEL a b",
+    "AI._SCRIPTSCAN x",
     "AI.INFO",
     "AI.INFO m RESETSTAT x",
     "AI.CONFIG",
@@ -33,6 +45,7 @@ def test_upper_case_name(raw, command):
 
 @pytest.mark.parametrize(
     "name", ["ai.tensorset", "Ai.TensorGet", "ai.MODELSTORE", "aI.modelget", "ai.modeldel", "Ai.Info", "ai.config"]
+    + ["ai.ScriptStore", "ai.scriptset", "Ai.scriptGET", "ai.scriptdel"],
 )
 def test_name_as_typed(raw, name):
     assert raw.call(name) == wrong_arity(name)
@@ -48,3 +61,8 @@ def test_modelscan_name_as_typed(raw):
 )
 def test_modelexecute_name_is_fixed(raw, command):
     assert raw.call(*words(command)) == wrong_arity("AI.MODELEXECUTE")
+
+
+@pytest.mark.parametrize("command", ["AI.SCRIPTEXECUTE", "ai.scriptexecute s", "Ai.ScriptRun", "ai.scriptrun s"])
+def test_names_of_script_runs_are_fixed(raw, command):
+    assert raw.call(*words(command)) == wrong_arity(command.split()[0].upper())

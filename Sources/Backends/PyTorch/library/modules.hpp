@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "divisions.hpp"
 #include "host.hpp"
 #include "operations.hpp"
 #include "values.hpp"
@@ -105,6 +106,7 @@ inline void prepare_functions(const torch::jit::CompilationUnit &unit, bool allo
         if (graph_function == nullptr) continue;
         if (!allows_unsafe_operations) check_operations(*graph_function->graph());
         make_interruptible(*graph_function->graph());
+        make_divisions_safe(*graph_function->graph());
     }
 }
 
@@ -112,6 +114,14 @@ inline std::shared_ptr<torch::jit::Graph> inlined_graph(torch::jit::Function &fu
     auto graph = torch::jit::toGraphFunction(function).graph()->copy();
     torch::jit::Inline(*graph);
     return graph;
+}
+
+/// Runs a function. What it forks runs in its own thread, at once: other threads would not know whose run it is, could not
+/// be interrupted, and might outlive it.
+inline c10::IValue run_function(torch::jit::Function &function, torch::jit::Stack &stack) {
+    auto future = function.runAsync(stack, [](const std::function<void()> &task) { task(); });
+    future->waitAndThrow();
+    return future->value();
 }
 
 inline RTModule *load_module(const void *bytes, size_t count, c10::Device device, bool allows_unsafe_operations) {
@@ -151,8 +161,7 @@ inline std::vector<at::Tensor> run_module(RTModule &model, RTRun *run, const Inp
     forward.getSchema().checkAndNormalizeInputs(stack, {});
     std::unique_lock<std::mutex> lock(model.mutex, std::defer_lock);
     if (model.has_state) lock.lock();
-    forward.run(stack);
-    return outputs(stack.front(), "forward");
+    return outputs(run_function(forward, stack), "forward");
 }
 
 }  // namespace redisai

@@ -3,6 +3,7 @@
 
 #include <torch/csrc/jit/frontend/lexer.h>
 #include <torch/csrc/jit/ir/alias_analysis.h>
+#include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/script.h>
 
@@ -85,12 +86,32 @@ inline void make_interruptible(torch::jit::Graph &graph) {
     }
 }
 
+/// Whether a node updates the statistics that a normalization is given: its schema does not say so.
+inline bool updates_statistics(torch::jit::Node *node) {
+    std::string operation = node->kind().toQualString();
+    if (operation.find("batch_norm") == std::string::npos && operation.find("instance_norm") == std::string::npos) {
+        return false;
+    }
+    const auto *schema = node->maybeSchema();
+    if (schema == nullptr) return true;
+    auto statistics = schema->argumentIndexWithName("running_mean");
+    if (statistics && node->input(*statistics)->mustBeNone()) return false;
+    for (const auto *flag : {"training", "train", "use_input_stats"}) {
+        auto index = schema->argumentIndexWithName(flag);
+        if (!index) continue;
+        auto value = torch::jit::toIValue(node->input(*index));
+        return !value || !value->isBool() || value->toBool();
+    }
+    return true;
+}
+
 /// Whether anything in a graph writes to a tensor, or might.
 inline bool writes_tensors(torch::jit::Graph &graph) {
     bool writes = false;
     for_each_node(graph, [&writes](torch::jit::Node *node) {
         // A call that could not be followed: through an interface.
         if (node->kind() == c10::prim::CallMethod || node->kind() == c10::prim::CallFunction) writes = true;
+        if (updates_statistics(node)) writes = true;
         const auto *schema = node->maybeSchema();
         if (schema == nullptr) return;
         for (const auto &argument : schema->arguments()) {

@@ -13,6 +13,7 @@
 #include <torch/script.h>
 #include <torch/version.h>
 
+#include "divisions.hpp"
 #include "memory.hpp"
 #include "modules.hpp"
 #include "scripts.hpp"
@@ -28,9 +29,17 @@ char *text_of(const std::string &text) {
     return copy;
 }
 
+/// libtorch's warnings and the prints of programs have no reader in a server.
+class SilentWarnings final : public c10::WarningHandler {
+    void process(const c10::Warning &) override {}
+};
+
 /// Runs `body` and returns the text of what it throws.
 template <typename Body>
 char *guarded(Body body) noexcept {
+    static SilentWarnings warnings;
+    // Each thread has its own handler.
+    c10::WarningUtils::WarningHandlerGuard silence(&warnings);
     try {
         body();
         return nullptr;
@@ -45,15 +54,8 @@ char *guarded(Body body) noexcept {
     }
 }
 
-/// libtorch's warnings and the prints of programs have no reader in a server.
-class SilentWarnings final : public c10::WarningHandler {
-    void process(const c10::Warning &) override {}
-};
-
 char *start(const RTSettings *settings) {
     return guarded([settings] {
-        static SilentWarnings warnings;
-        c10::WarningUtils::set_warning_handler(&warnings);
         torch::jit::setPrintHandler([](const std::string &) {});
         CountingAllocator::shared().configure(*settings);
         c10::SetCPUAllocator(&CountingAllocator::shared(), /*priority=*/UINT8_MAX);
@@ -61,6 +63,7 @@ char *start(const RTSettings *settings) {
         if (settings->intra_op_threads > 0) at::set_num_threads(settings->intra_op_threads);
         at::set_num_interop_threads(std::max(1, settings->inter_op_threads));
         register_operators();
+        register_divisions();
     });
 }
 
@@ -85,6 +88,7 @@ void require(RTDevice device) {
 char *tensor_at(const RTTensors *tensors, size_t index, RTTensor *view) {
     return guarded([=] {
         const auto &tensor = tensors->tensors.at(index);
+        TORCH_CHECK(tensor.const_data_ptr() != nullptr || tensor.nbytes() == 0, "an output has no memory");
         *view = {data_type(tensor.scalar_type()), static_cast<size_t>(tensor.dim()), tensor.sizes().data(),
                  tensor.const_data_ptr(), tensor.nbytes(), nullptr};
     });

@@ -110,9 +110,9 @@ inline std::vector<at::Tensor> run_script(RTScript &script, RTRun *run, const RT
         stack = arguments_by_signature(function.getSchema(), tensors, name);
     }
     tensors.clear();
-    function.run(stack);
+    auto result = run_function(function, stack);
     if (call.output_count == 0) return {};
-    auto results = outputs(stack.front(), name);
+    auto results = outputs(result, name);
     if (results.size() != call.output_count) {
         throw std::runtime_error("Function returned unexpected number of outputs - " + name);
     }

@@ -87,11 +87,13 @@ class Inputs {
     std::vector<std::shared_ptr<void>> owners_;
 };
 
-/// A tensor that a program returned, in host memory and contiguous.
+/// A tensor that a program returned, in host memory and contiguous, its values in memory as they are meant.
 inline at::Tensor output(const at::Tensor &tensor) {
     auto dense = tensor.layout() == at::kStrided ? tensor : tensor.to_dense();
     if (dense.is_quantized()) dense = dense.dequantize();
-    return dense.to(at::kCPU).contiguous();
+    // One that is zero by decree has no memory.
+    if (dense._is_zerotensor()) dense = at::zeros(dense.sizes(), dense.options());
+    return dense.to(at::kCPU).contiguous().resolve_conj().resolve_neg();
 }
 
 inline void append_output(const c10::IValue &value, const std::string &function, std::vector<at::Tensor> &outputs) {
