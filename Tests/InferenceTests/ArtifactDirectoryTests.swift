@@ -10,8 +10,16 @@ import Testing
         Model(try .fake(key: key, tag: tag), retire: { _ in })
     }
 
-    private func retired(_ model: Model) -> RetiredArtifact {
-        RetiredArtifact(key: model.definition.key, object: ObjectIdentifier(model), parts: [])
+    private func makeScript(_ key: String, tag: String = "") throws -> Script {
+        Script(try .fake(key: key, tag: tag), retire: { _ in })
+    }
+
+    private func retired(_ artifact: any Artifact) -> RetiredArtifact {
+        RetiredArtifact(key: artifact.identity.key, object: ObjectIdentifier(artifact), parts: [])
+    }
+
+    private func tags(_ kind: ArtifactIdentity.Kind) -> [String] {
+        directory.sorted(kind).map { String(decoding: $0.identity.tag, as: UTF8.self) }
     }
 
     private func tag(of key: String) -> String? {
@@ -74,6 +82,53 @@ import Testing
         for model in models[3..<5] { _ = model.readiness.finish(.failure(.couldNotLoadBackend)) }
         #expect(directory.phaseCounts(of: .model) == phases(loading: 1, ready: 3, broken: 2))
         #expect(queue.stop(withinSeconds: Gate.patience))
+    }
+
+    @Test func `lists models and scripts apart`() throws {
+        let artifacts: [any Artifact] = [
+            try makeModel("b", tag: "model b"), try makeScript("c", tag: "script c"),
+            try makeScript("a", tag: "script a"),
+        ]
+        for artifact in artifacts { directory.add(artifact) }
+        #expect(tags(.model) == ["model b"])
+        #expect(tags(.script) == ["script a", "script c"])
+        #expect(directory.phaseCounts(of: .model) == phases(loading: 1))
+        #expect(directory.phaseCounts(of: .script) == phases(loading: 2))
+    }
+
+    @Test func `of a model and a script under one name the later is listed`() throws {
+        let (model, script) = (try makeModel("x", tag: "model"), try makeScript("x", tag: "script"))
+        directory.add(model)
+        directory.add(script)
+        #expect(tags(.model) == [])
+        #expect(tags(.script) == ["script"])
+        #expect(directory.entry(for: Array("x".utf8))?.identity.kind == .script)
+        directory.add(model)
+        #expect(tags(.model) == ["model"])
+        #expect(tags(.script) == [])
+    }
+
+    @Test func `a script stays when the model that had its name goes, and goes itself`() throws {
+        let (model, script) = (try makeModel("x", tag: "model"), try makeScript("x", tag: "script"))
+        directory.add(model)
+        directory.add(script)
+        directory.remove(retired(model))
+        #expect(tag(of: "x") == "script")
+        directory.remove(retired(script))
+        #expect(tag(of: "x") == nil)
+    }
+
+    @Test func `counts the scripts in each phase`() throws {
+        let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limit: 1, clock: .system))
+        defer { #expect(queue.stop(withinSeconds: Gate.patience)) }
+        let scripts = try (0..<4).map { try makeScript("\($0)") }
+        for script in scripts { directory.add(script) }
+        for script in scripts[..<2] { _ = script.readiness.finish(.success((FakeScript(), queue))) }
+        _ = scripts[2].readiness.finish(.failure(.couldNotLoadBackend))
+        #expect(directory.phaseCounts(of: .script) == phases(loading: 1, ready: 2, broken: 1))
+        scripts[0].quarantine()
+        #expect(directory.phaseCounts(of: .script) == phases(loading: 1, ready: 1, broken: 2))
+        #expect(directory.phaseCounts(of: .model) == phases())
     }
 
     private func phases(loading: Int = 0, ready: Int = 0, broken: Int = 0) -> ArtifactDirectory.PhaseCounts {

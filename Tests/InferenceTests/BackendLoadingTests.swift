@@ -1,8 +1,9 @@
 import Foundation
-import Inference
 import Synchronization
 import TestSupport
 import Testing
+
+@testable import Inference
 
 /// From where engine libraries are loaded: what a client names must lie in the trusted folder, links resolved.
 @Suite struct TrustedBackendsTests {
@@ -78,6 +79,36 @@ import Testing
         }
     }
 
+    @Test func `why an engine is not loaded is told`() throws {
+        let opened = OpenedPaths(failures: 1)
+        let registry = BackendRegistry([opened.description, .unopened])
+        #expect(throws: InferenceError("cannot be opened")) { try registry.load(opened.description, path: "a.so") }
+        #expect(registry.libraryPath(opened.description) == nil)
+        try registry.load(opened.description, path: "b.so")
+        #expect(throws: InferenceError("it is loaded already")) { try registry.load(opened.description, path: "c.so") }
+        #expect(registry.libraryPath(opened.description) == "b.so")
+        #expect(opened.all == ["b.so"])
+    }
+
+    @Test func `that this build does not have an engine is told`() {
+        let registry = BackendRegistry([.unopened])
+        #expect(throws: InferenceError("this build does not have it")) { try registry.load(.unopened, path: "a.so") }
+    }
+
+    @Test func `the operator learns which library could not be loaded, and why`() throws {
+        let lines = Lines()
+        try withBackend(failures: 1, log: lines) { engine, opened in
+            _ = engine.loadBackend(opened.description, path: "a.so")
+            _ = engine.loadBackend(opened.description, path: "b.so")
+            _ = engine.loadBackend(opened.description, path: "c.so")
+            #expect(
+                lines.all == [
+                    "the FAKE engine could not be loaded from /backends/a.so: cannot be opened",
+                    "the FAKE engine could not be loaded from /backends/c.so: it is loaded already",
+                ])
+        }
+    }
+
     @Test func `an engine that could not be opened may be tried again`() throws {
         try withBackend(failures: 1) { engine, opened in
             #expect(engine.loadBackend(opened.description, path: "a.so") == false)
@@ -141,7 +172,98 @@ import Testing
     }
 }
 
+/// What the operator is told of engines that clients ask for in vain.
+@Suite struct MissingBackendTests {
+    private static let advice = "; `make engines ENGINES=fake` in the module's sources fetches it"
+
+    private func refuse(_ identity: ArtifactIdentity, by engine: InferenceEngine) {
+        #expect(throws: InferenceError.couldNotLoadBackend) { try engine.checkCanLoad(identity) }
+    }
+
+    @Test func `which file is missing and how to get it, once`() throws {
+        let lines = Lines()
+        try withBackend(log: lines) { engine, opened in
+            for _ in 0..<3 {
+                refuse(try ModelDefinition.fake(backend: opened.description).identity, by: engine)
+                refuse(try ScriptDefinition.fake(backend: opened.description).identity, by: engine)
+            }
+            #expect(
+                lines.all == [
+                    "the FAKE engine was asked for and could not be loaded from /backends/engine.so: "
+                        + "there is no such file" + Self.advice
+                ])
+        }
+    }
+
+    @Test func `each engine by itself`() throws {
+        let lines = Lines()
+        try withBackend(log: lines) { engine, opened in
+            let other = BackendDescription(
+                name: "OTHER", id: 8, defaultPath: "other.so", names: .fromModel, open: nil)
+            for _ in 0..<2 {
+                refuse(try ModelDefinition.fake(backend: opened.description).identity, by: engine)
+                refuse(try ModelDefinition.fake(backend: other).identity, by: engine)
+            }
+            #expect(lines.all.count == 2)
+            #expect(
+                lines.all.last?.hasSuffix("`make engines ENGINES=other` in the module's sources fetches it") == true)
+        }
+    }
+
+    @Test func `why a file that is there could not be loaded, once`() throws {
+        let folders = try Folders()
+        let lines = Lines()
+        try withBackend(backendsPath: folders.outside, failures: .max, log: lines) { engine, opened in
+            for _ in 0..<3 {
+                let definition = try ScriptDefinition.fake(backend: opened.description)
+                try engine.checkCanLoad(definition.identity)
+                let hasEnded = Gate("the script is broken")
+                let script = engine.makeScript(definition) { hasEnded.open() }
+                try hasEnded.wait()
+                #expect(script.phase.error == .couldNotLoadBackend)
+            }
+            #expect(
+                lines.all == [
+                    "the FAKE engine was asked for and could not be loaded from \(folders.outside)/engine.so: "
+                        + "cannot be opened" + Self.advice
+                ])
+        }
+    }
+
+    @Test func `that a file is outside the trusted folder`() throws {
+        let folders = try Folders()
+        let lines = Lines()
+        try withBackend(trusting: folders.trusted, backendsPath: folders.outside, log: lines) { engine, opened in
+            let hasEnded = Gate("the model is broken")
+            let model = engine.makeModel(try .fake(backend: opened.description)) { hasEnded.open() }
+            try hasEnded.wait()
+            #expect(model.phase.error == .couldNotLoadBackend)
+            #expect(lines.all.count == 1)
+            #expect(lines.all.first?.contains("the file is outside the trusted folder") == true)
+            #expect(opened.all == [])
+        }
+    }
+
+    @Test func `nothing of an engine that can be loaded`() throws {
+        let folders = try Folders()
+        let lines = Lines()
+        try withBackend(backendsPath: folders.outside, log: lines) { engine, opened in
+            let hasEnded = Gate("the model is ready")
+            let model = engine.makeModel(try .fake(backend: opened.description)) { hasEnded.open() }
+            try hasEnded.wait()
+            #expect(model.phase.isReady)
+            #expect(lines.all == [])
+        }
+    }
+}
+
 // MARK: Fixtures
+
+extension BackendRegistry {
+    fileprivate func load(_ description: BackendDescription, path: String) throws(InferenceError) {
+        try load(description, path: path, settings: EngineSettings())
+    }
+}
 
 /// A backend that remembers from where it was opened.
 private final class OpenedPaths: Sendable {

@@ -94,6 +94,132 @@ import Testing
     }
 }
 
+/// A script that runs a model, or waits for the server.
+@Suite struct NestedRunWatchTests {
+    private let clock = ManualClock()
+    private let watch: RunWatch
+    private let script = CountingRun()
+    private let model = CountingRun()
+
+    init() {
+        watch = RunWatch(clock: clock.monotonic)
+    }
+
+    private var interrupts: [Int] { [script.interrupts, model.interrupts] }
+
+    @Test func `what runs within an overdue run is interrupted with it`() {
+        watch.during(script) {
+            clock.advance(milliseconds: 10)
+            watch.during(model) {
+                watch.interrupt(olderThan: 10_000_000)
+                #expect(interrupts == [0, 0])
+                clock.advance(nanoseconds: 1)
+                watch.interrupt(olderThan: 10_000_000)
+                #expect(interrupts == [1, 1])
+                clock.advance(milliseconds: 20)
+                watch.interrupt(olderThan: 10_000_000)
+                #expect(interrupts == [1, 1])
+            }
+        }
+    }
+
+    @Test func `what begins within an interrupted run is interrupted at once`() {
+        watch.during(script) {
+            clock.advance(milliseconds: 10)
+            watch.interrupt(olderThan: 0)
+            watch.during(model) { #expect(interrupts == [1, 1]) }
+        }
+        let next = CountingRun()
+        watch.during(next) { #expect(next.interrupts == 0) }
+    }
+
+    @Test func `a run that has ended is not interrupted with the one around it`() {
+        watch.during(script) {
+            watch.during(model) {}
+            clock.advance(milliseconds: 10)
+            watch.interrupt(olderThan: 0)
+        }
+        #expect(interrupts == [1, 0])
+    }
+
+    @Test func `the outermost run tells how long the thread has been running`() {
+        watch.during(script) {
+            clock.advance(milliseconds: 10)
+            watch.during(model) {
+                #expect(watch.isRunning(longerThan: 9_999_999))
+                #expect(!watch.isRunning(longerThan: 10_000_000))
+            }
+            #expect(watch.isRunning(longerThan: 9_999_999))
+        }
+        clock.advance(milliseconds: 10)
+        #expect(!watch.isRunning(longerThan: 0))
+    }
+
+    @Test func `closing interrupts all runs, each once`() {
+        watch.during(script) {
+            watch.during(model) {
+                watch.close()
+                watch.close()
+                clock.advance(milliseconds: 10)
+                watch.interrupt(olderThan: 0)
+                #expect(interrupts == [1, 1])
+            }
+            let next = CountingRun()
+            watch.during(next) { #expect(next.interrupts == 1) }
+        }
+    }
+
+    @Test func `time spent waiting for the server does not count`() {
+        watch.during(script) {
+            clock.advance(milliseconds: 3)
+            watch.during(model) {
+                watch.whileWaiting { clock.advance(milliseconds: 1_000) }
+                clock.advance(milliseconds: 2)
+                watch.interrupt(olderThan: 5_000_000)
+                #expect(interrupts == [0, 0])
+                #expect(!watch.isRunning(longerThan: 5_000_000))
+                clock.advance(nanoseconds: 1)
+                #expect(watch.isRunning(longerThan: 5_000_000))
+                watch.interrupt(olderThan: 5_000_000)
+                #expect(interrupts == [1, 1])
+            }
+        }
+    }
+
+    @Test func `who waits for the server is neither interrupted nor given up`() {
+        watch.during(script) {
+            clock.advance(milliseconds: 10)
+            #expect(!watch.isWaiting)
+            watch.whileWaiting {
+                #expect(watch.isWaiting)
+                watch.interrupt(olderThan: 0)
+                #expect(!watch.isRunning(longerThan: 0))
+            }
+            #expect(!watch.isWaiting)
+            #expect(interrupts == [0, 0])
+            watch.interrupt(olderThan: 0)
+            #expect(interrupts == [1, 0])
+        }
+    }
+
+    @Test func `a wait that fails ends too`() {
+        watch.during(script) {
+            #expect(throws: InferenceError("failed")) {
+                try watch.whileWaiting { () throws(InferenceError) in
+                    clock.advance(milliseconds: 10)
+                    throw InferenceError("failed")
+                }
+            }
+            #expect(!watch.isWaiting)
+            #expect(!watch.isRunning(longerThan: 0))
+        }
+    }
+
+    @Test func `returns what the wait returns`() {
+        #expect(watch.whileWaiting { 42 } == 42)
+    }
+}
+
 /// A run that counts how often it is interrupted.
 private final class CountingRun: Interruptible {
     private let count = Atomic(0)

@@ -20,6 +20,12 @@ public final class RunWatch: Sendable {
         /// Since when the thread has waited for the server.
         var waitStart: Instant?
         var isClosed = false
+
+        mutating func interruptRun(_ index: Int) {
+            guard !runs[index].isInterrupted else { return }
+            runs[index].isInterrupted = true
+            runs[index].target.interrupt()
+        }
     }
 
     private let clock: MonotonicClock
@@ -35,8 +41,9 @@ public final class RunWatch: Sendable {
     ) throws(Failure) -> Result {
         let run = Run(target: target, start: clock.now())
         state.withLock { state in
+            let mustEnd = state.isClosed || state.runs.last?.isInterrupted == true
             state.runs.append(run)
-            if state.isClosed { target.interrupt() }
+            if mustEnd { state.interruptRun(state.runs.count - 1) }
         }
         defer { state.withLock { _ = $0.runs.popLast() } }
         return try body()
@@ -58,15 +65,16 @@ public final class RunWatch: Sendable {
     /// Whether the thread waits for the server.
     var isWaiting: Bool { state.withLock { $0.waitStart != nil } }
 
-    /// Interrupts what has lasted longer than `limit` nanoseconds, once. The lock is held for moments only.
+    /// Interrupts what has lasted longer than `limit` nanoseconds, once, with all that runs within it. The lock is held
+    /// for moments only.
     func interrupt(olderThan limit: Int) {
         state.withLock { state in
-            guard state.waitStart == nil else { return }
-            for index in state.runs.indices where !state.runs[index].isInterrupted {
-                guard clock.now() - state.runs[index].start > limit else { continue }
-                state.runs[index].target.interrupt()
-                state.runs[index].isInterrupted = true
+            let now = clock.now()
+            guard state.waitStart == nil, let outermost = state.runs.firstIndex(where: { now - $0.start > limit })
+            else {
+                return
             }
+            for index in outermost..<state.runs.count { state.interruptRun(index) }
         }
     }
 
@@ -82,7 +90,7 @@ public final class RunWatch: Sendable {
     func close() {
         state.withLock { state in
             state.isClosed = true
-            for run in state.runs { run.target.interrupt() }
+            for index in state.runs.indices { state.interruptRun(index) }
         }
     }
 }

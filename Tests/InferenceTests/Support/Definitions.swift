@@ -17,3 +17,14 @@ extension ModelDefinition {
             batching: Batching(), inputNames: inputNames, outputNames: outputNames, blob: ModelBlob([Bytes([1, 2, 3])]))
     }
 }
+
+extension ScriptDefinition {
+    static func fake(
+        key: String = "s", backend: BackendDescription = .unopened, tag: String = "", entryPoints: [String] = [],
+        source: String = "def f(x): return x"
+    ) throws -> ScriptDefinition {
+        ScriptDefinition(
+            key: Array(key.utf8), backend: backend, device: try #require(Device("CPU")), tag: Array(tag.utf8),
+            entryPoints: entryPoints, source: source.utf8)
+    }
+}

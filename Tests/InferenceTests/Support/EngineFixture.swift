@@ -13,13 +13,19 @@ final class EngineFixture: Sendable {
     let backend: BackendDescription
     private let loadedKeys: LoadedKeys
 
-    /// - Parameter load: makes the engine's form of a model; called in a loader thread.
-    init(_ configuration: InferenceEngine.Configuration, load: @escaping FakeBackend.Load) throws {
+    /// - Parameters:
+    ///   - load: makes the engine's form of a model; called in a loader thread.
+    ///   - compile: as `load`, of a script; nil for an engine that has no scripts.
+    init(
+        _ configuration: InferenceEngine.Configuration, load: @escaping FakeBackend.Load,
+        compile: FakeScriptBackend.Compile? = nil
+    ) throws {
         let keys = LoadedKeys()
-        let fake = FakeBackend { definition throws(InferenceError) in
+        let models = FakeBackend { definition throws(InferenceError) in
             keys.append(String(decoding: definition.key, as: UTF8.self))
             return try load(definition)
         }
+        let fake: any Backend = compile.map { FakeScriptBackend(models, onCompile: $0) } ?? models
         backend = BackendDescription(
             name: "FAKE", id: 9, defaultPath: "fake.so", names: .fromModel,
             open: { _, _ throws(InferenceError) in fake })
@@ -59,6 +65,37 @@ final class EngineFixture: Sendable {
                 receiver: inbox))
     }
 
+    /// Makes a script and puts it into the directory. It may not be compiled yet.
+    func storeScript(
+        _ key: String = "s", entryPoints: [String] = [], completion: (@Sendable () -> Void)? = nil
+    ) throws -> Script {
+        let definition = try ScriptDefinition.fake(key: key, backend: backend, entryPoints: entryPoints)
+        let script = engine.makeScript(definition, completion: completion)
+        engine.directory.add(script)
+        return script
+    }
+
+    /// As ``storeScript(_:entryPoints:completion:)``, and waits until the script is ready or broken.
+    func loadScript(_ key: String = "s", entryPoints: [String] = []) throws -> Script {
+        let hasLoaded = Gate("\(key) is compiled")
+        let script = try storeScript(key, entryPoints: entryPoints) { hasLoaded.open() }
+        try hasLoaded.wait()
+        return script
+    }
+
+    func call(
+        _ function: String = "f", of script: Script, _ value: Float = 1, keys: [String] = [], arguments: [String] = [],
+        outputs: Int = 1, server: FakeServer = FakeServer()
+    ) throws {
+        let call = ScriptCall(
+            function: function, keys: keys.map { Array($0.utf8) }, arguments: arguments.map { Array($0.utf8) },
+            server: server)
+        engine.submit(
+            InferenceRequest(
+                .script(script, call), inputs: [try makeTensor(.float, [value])], outputCount: outputs, timeout: nil,
+                receiver: inbox))
+    }
+
     private final class LoadedKeys: Sendable {
         private let keys = Mutex<[String]>([])
 
@@ -74,16 +111,20 @@ final class EngineFixture: Sendable {
 struct EngineSetup {
     var configuration = InferenceEngine.Configuration()
     private let load: FakeBackend.Load
+    private let compile: FakeScriptBackend.Compile?
 
-    init(load: @escaping FakeBackend.Load = { _ in FakeModel() }) {
+    init(
+        load: @escaping FakeBackend.Load = { _ in FakeModel() }, compile: FakeScriptBackend.Compile? = nil
+    ) {
         self.load = load
+        self.compile = compile
         // One after the other, so that tests can tell what comes when.
         configuration.loaderThreads = 1
     }
 
     /// Runs `body` with an engine, and stops the engine. Models that `body` makes must not outlive it.
     func withEngine(_ body: (EngineFixture) throws -> Void) throws {
-        let fixture = try EngineFixture(configuration, load: load)
+        let fixture = try EngineFixture(configuration, load: load, compile: compile)
         defer { #expect(fixture.engine.stop()) }
         try body(fixture)
     }

@@ -81,6 +81,37 @@ final class EndlessRun: Interruptible {
     }
 }
 
+/// A run that does not react to interrupts, until the test lets it end.
+final class StuckRun: Interruptible {
+    let hasBegun = Gate("the run has begun")
+    let mayEnd = Gate("the run may end")
+
+    func interrupt() {}
+
+    private func run(_ watch: RunWatch) {
+        watch.during(self) {
+            hasBegun.open()
+            mayEnd.pass()
+        }
+    }
+
+    /// A model whose runs are this one, and then return their inputs.
+    var model: FakeModel {
+        FakeModel { [self] inputs, watch in
+            run(watch)
+            return inputs
+        }
+    }
+
+    /// As ``model``, as a script.
+    var script: FakeScript {
+        FakeScript { [self] script in
+            run(script.watch)
+            return script.inputs
+        }
+    }
+}
+
 /// Runs that begin and then wait until the test lets them go on.
 final class HeldRuns: Sendable {
     let hasBegun = Gate("a run has begun")

@@ -6,6 +6,7 @@
 #include <torch/script.h>
 
 #include <atomic>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ struct RTRun {
 /// Builds a value from a sequence of elements; the elements of an array follow its head.
 struct RTReply {
     std::string error;
+    /// Why the answer could not be built. Exceptions must not pass through the host, which is not C++.
+    std::exception_ptr failure;
 
     void add(c10::IValue value) {
         while (!open_.empty()) {
@@ -94,7 +97,9 @@ inline c10::IValue execute(const std::string &command, const c10::List<std::stri
     std::vector<RTBytes> words;
     for (const auto &text : texts) words.push_back({text.data(), text.size()});
     RTReply reply;
-    if (host.execute(host.context, words.data(), words.size(), &reply) != 0) {
+    int status = host.execute(host.context, words.data(), words.size(), &reply);
+    if (reply.failure) std::rethrow_exception(reply.failure);
+    if (status != 0) {
         throw std::runtime_error("Redis command returned an error: " + reply.error);
     }
     return reply.take();
@@ -112,9 +117,9 @@ inline c10::List<at::Tensor> run_model(const std::string &key, const c10::List<a
     }
     RTReply reply;
     RTBytes name{key.data(), key.size()};
-    if (host.run_model(host.context, name, views.data(), views.size(), static_cast<size_t>(count), &reply) != 0) {
-        throw std::runtime_error(reply.error);
-    }
+    int status = host.run_model(host.context, name, views.data(), views.size(), static_cast<size_t>(count), &reply);
+    if (reply.failure) std::rethrow_exception(reply.failure);
+    if (status != 0) throw std::runtime_error(reply.error);
     c10::List<at::Tensor> outputs;
     for (const auto &tensor : reply.tensors) outputs.push_back(tensor.to(context.device));
     return outputs;
@@ -139,6 +144,14 @@ inline void register_operators() {
                 auto arguments = torch::jit::pop(stack).to<c10::List<std::string>>();
                 auto command = torch::jit::pop(stack).toStringRef();
                 torch::jit::push(stack, execute(command, arguments));
+            },
+            effects),
+        // A list of texts cannot be left out by giving it a default.
+        Operator(
+            "redis::execute.alone(str command) -> Any",
+            [](Stack &stack) {
+                auto command = torch::jit::pop(stack).toStringRef();
+                torch::jit::push(stack, execute(command, c10::List<std::string>()));
             },
             effects),
         Operator(

@@ -94,10 +94,22 @@ char *tensor_at(const RTTensors *tensors, size_t index, RTTensor *view) {
     });
 }
 
+/// Adds to an answer; what is thrown waits there until the host has returned.
+template <typename Body>
+void build(RTReply *reply, Body body) noexcept {
+    try {
+        body();
+    } catch (...) {
+        if (!reply->failure) reply->failure = std::current_exception();
+    }
+}
+
 void reply_tensor(RTReply *reply, const RTTensor *view) {
-    auto options = at::TensorOptions().dtype(scalar_type(view->data_type));
-    auto tensor = at::from_blob(const_cast<void *>(view->data), c10::IntArrayRef(view->shape, view->rank), options);
-    reply->tensors.push_back(tensor.clone());
+    build(reply, [=] {
+        auto options = at::TensorOptions().dtype(scalar_type(view->data_type));
+        auto tensor = at::from_blob(const_cast<void *>(view->data), c10::IntArrayRef(view->shape, view->rank), options);
+        reply->tensors.push_back(tensor.clone());
+    });
 }
 
 const RedisAITorch table = {
@@ -155,13 +167,17 @@ const RedisAITorch table = {
     .tensor_at = tensor_at,
     .free_tensors = [](RTTensors *tensors) { guarded([=] { delete tensors; }); },
 
-    .reply_text = [](RTReply *reply, RTBytes text) { reply->add(std::string(text.start, text.count)); },
-    .reply_integer = [](RTReply *reply, int64_t value) { reply->add(value); },
-    .reply_double = [](RTReply *reply, double value) { reply->add(value); },
-    .reply_null = [](RTReply *reply) { reply->add(c10::IValue()); },
-    .reply_array = [](RTReply *reply, size_t count) { reply->add_array(count); },
+    .reply_text =
+        [](RTReply *reply, RTBytes text) {
+            build(reply, [=] { reply->add(std::string(text.start, text.count)); });
+        },
+    .reply_integer = [](RTReply *reply, int64_t value) { build(reply, [=] { reply->add(value); }); },
+    .reply_double = [](RTReply *reply, double value) { build(reply, [=] { reply->add(value); }); },
+    .reply_null = [](RTReply *reply) { build(reply, [=] { reply->add(c10::IValue()); }); },
+    .reply_array = [](RTReply *reply, size_t count) { build(reply, [=] { reply->add_array(count); }); },
     .reply_tensor = reply_tensor,
-    .reply_error = [](RTReply *reply, RTBytes text) { reply->error.assign(text.start, text.count); },
+    .reply_error =
+        [](RTReply *reply, RTBytes text) { build(reply, [=] { reply->error.assign(text.start, text.count); }); },
 };
 
 }  // namespace
