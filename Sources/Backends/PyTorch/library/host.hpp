@@ -155,13 +155,6 @@ inline void register_operators() {
             },
             effects),
         Operator(
-            "redis::execute.alone(str command) -> Any",
-            [](Stack &stack) {
-                auto command = torch::jit::pop(stack).toStringRef();
-                torch::jit::push(stack, execute(command, c10::List<std::string>()));
-            },
-            effects),
-        Operator(
             "redis::asList(Any value) -> Any[]",
             [](Stack &stack) { torch::jit::push(stack, as_list(torch::jit::pop(stack))); }, effects),
         Operator(

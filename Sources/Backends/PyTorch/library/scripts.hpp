@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "host.hpp"
 #include "modules.hpp"
@@ -26,7 +27,15 @@ struct RTScript {
 
 namespace redisai {
 
-/// The names that scripts find without importing anything: torch, redis and redisAI, in any case.
+/// What scripts can raise.
+inline bool is_exception(const std::string &name) {
+    static const std::unordered_set<std::string> names = {"Exception",  "RuntimeError", "ValueError",
+                                                          "TypeError",  "IndexError",   "KeyError",
+                                                          "AssertionError", "NotImplementedError"};
+    return names.count(name) > 0;
+}
+
+/// The names that scripts find without importing anything: torch, redis and redisAI, in any case, and exceptions.
 struct ScriptResolver final : torch::jit::Resolver {
     std::shared_ptr<torch::jit::SugaredValue> resolveValue(const std::string &name, torch::jit::GraphFunction &,
                                                            const torch::jit::SourceRange &) override {
@@ -35,6 +44,7 @@ struct ScriptResolver final : torch::jit::Resolver {
         if (lower == "torch") return std::make_shared<torch::jit::BuiltinModule>("aten");
         if (lower == "redis") return std::make_shared<torch::jit::BuiltinModule>("redis");
         if (lower == "redisai") return std::make_shared<torch::jit::BuiltinModule>("redisAI");
+        if (is_exception(name)) return std::make_shared<torch::jit::ExceptionValue>(name);
         return nullptr;
     }
 };
