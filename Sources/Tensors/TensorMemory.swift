@@ -37,6 +37,8 @@ public struct TensorAllocator: Sendable {
 /// Blocks start at a multiple of 64 bytes, which every engine accepts without a copy.
 struct TensorMemory: ~Copyable, @unchecked Sendable {
     static let alignment = 64
+    /// Readable bytes after the last one: vector instructions of engines read beyond it, and ignore what is there.
+    static let padding = 16
 
     private let base: UnsafeMutableRawPointer
     private let start: UnsafeMutableRawPointer
@@ -46,11 +48,11 @@ struct TensorMemory: ~Copyable, @unchecked Sendable {
     /// Nil when there is no memory, or `byteCount` is beyond reason.
     init?(byteCount: Int, zeroed: Bool) {
         let allocator = TensorAllocator.shared
-        let (padded, overflowed) = byteCount.addingReportingOverflow(2 * Self.alignment)
+        let (padded, overflowed) = byteCount.addingReportingOverflow(2 * Self.alignment + Self.padding)
         guard byteCount >= 0, !overflowed else { return nil }
         let allocate = zeroed ? allocator.allocateZeroed : allocator.allocate
         // A multiple of the alignment comes aligned from size-class allocators: no padding is needed, as a rule.
-        let rounded = max(Self.alignment, (padded - Self.alignment) & ~(Self.alignment - 1))
+        let rounded = (byteCount + Self.padding + Self.alignment - 1) & ~(Self.alignment - 1)
         guard var block = allocate(rounded) else { return nil }
         if !Self.isAligned(block) {
             allocator.deallocate(block)

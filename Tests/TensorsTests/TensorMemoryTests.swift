@@ -21,6 +21,21 @@ import Testing
     }
 
     @Test(arguments: [0, 16, 32, 48])
+    func `bytes are followed by more that can be read`(offset: Int) throws {
+        let allocator = RecordingAllocator(offset: offset)
+        try allocator.use {
+            for size in Self.sizes {
+                // Written here, so that the allocator sees whether they are the block's.
+                _ = try Tensor(.uint8, [size]) { bytes in
+                    let end = bytes.baseAddress.map { UnsafeMutableRawBufferPointer(start: $0 + size, count: 16) }
+                    end?.initializeMemory(as: UInt8.self, repeating: 0)
+                }
+            }
+        }
+        #expect(allocator.recorded.overruns == 0)
+    }
+
+    @Test(arguments: [0, 16, 32, 48])
     func `zeros are zero and aligned, wherever blocks start`(offset: Int) throws {
         try RecordingAllocator(offset: offset).use {
             let wrong = try [0, 1, 15, 16, 63, 64, 65, 127, 128, 1000, 4096].filter { size in

@@ -60,7 +60,7 @@ class Venv:
             apt_install("python3-venv")
         run([sys.executable, "-m", "venv", self.folder], "could not make a Python environment")
         if self.lock:
-            options = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--progress-bar=on"]
+            options = ["--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:", "--progress-bar=on"]
             pip = [self.path, "-m", "pip", "--disable-pip-version-check"]
             run([*pip, "install", *options, f"--requirement={self.lock_file}"], f"cannot install {self.lock}")
 

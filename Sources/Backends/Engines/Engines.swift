@@ -1,4 +1,5 @@
 public import Inference
+internal import LiteRTBackend
 internal import ONNXRuntimeBackend
 internal import PyTorchBackend
 
@@ -6,8 +7,7 @@ internal import PyTorchBackend
 public let engines = [
     BackendDescription(
         name: "TF", id: 0, defaultPath: "redisai_tensorflow/redisai_tensorflow.so", names: .fromClient(), open: nil),
-    BackendDescription(
-        name: "TFLITE", id: 1, defaultPath: "redisai_tflite/redisai_tflite.so", names: .fromModel, open: nil),
+    LiteRTBackend.description,
     PyTorchBackend.description,
     ONNXRuntimeBackend.description,
 ]

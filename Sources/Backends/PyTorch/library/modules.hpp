@@ -125,16 +125,29 @@ inline RTModule *load_module(const void *bytes, size_t count, c10::Device device
     describe(*model);
     auto graph = inlined_graph(model->module.get_method("forward").function());
     model->writes_inputs = writes_tensors(*graph);
-    model->has_state = changes_state(*graph);
+    model->has_state = changes_state(graph);
     return model.release();
+}
+
+/// An input as the parameter at `index` wants it: a number, if so declared, from a tensor of one element.
+inline c10::IValue argument(const at::Tensor &tensor, const c10::FunctionSchema &schema, size_t index) {
+    if (index >= schema.arguments().size() || tensor.numel() != 1) return tensor;
+    switch (schema.arguments()[index].type()->kind()) {
+        case c10::TypeKind::IntType: return tensor.item().toLong();
+        case c10::TypeKind::FloatType: return tensor.item().toDouble();
+        case c10::TypeKind::BoolType: return tensor.item().toBool();
+        default: return tensor;
+    }
 }
 
 inline std::vector<at::Tensor> run_module(RTModule &model, RTRun *run, const Inputs &inputs) {
     c10::InferenceMode inference;
     ContextScope scope({run, nullptr, model.device});
-    torch::jit::Stack stack{model.module._ivalue()};
-    for (auto &tensor : inputs.tensors(model.device, model.writes_inputs)) stack.emplace_back(std::move(tensor));
     auto &forward = model.module.get_method("forward").function();
+    torch::jit::Stack stack{model.module._ivalue()};
+    for (const auto &tensor : inputs.tensors(model.device, model.writes_inputs)) {
+        stack.push_back(argument(tensor, forward.getSchema(), stack.size()));
+    }
     forward.getSchema().checkAndNormalizeInputs(stack, {});
     std::unique_lock<std::mutex> lock(model.mutex, std::defer_lock);
     if (model.has_state) lock.lock();

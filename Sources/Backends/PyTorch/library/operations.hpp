@@ -2,6 +2,7 @@
 #pragma once
 
 #include <torch/csrc/jit/frontend/lexer.h>
+#include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/script.h>
 
@@ -103,11 +104,14 @@ inline bool writes_tensors(torch::jit::Graph &graph) {
 }
 
 /// Whether a run changes what its module keeps: an attribute, or the content of one.
-inline bool changes_state(torch::jit::Graph &graph) {
-    bool changes = writes_tensors(graph);
-    for_each_node(graph, [&changes](torch::jit::Node *node) {
-        const auto *schema = node->maybeSchema();
-        if (node->kind() == c10::prim::SetAttr || (schema != nullptr && schema->is_mutable())) changes = true;
+inline bool changes_state(const std::shared_ptr<torch::jit::Graph> &graph) {
+    torch::jit::AliasDb aliases(graph);
+    bool changes = false;
+    for_each_node(*graph, [&](torch::jit::Node *node) {
+        bool is_unknown = node->kind() == c10::prim::CallMethod || node->kind() == c10::prim::CallFunction ||
+                          node->hasAttribute(c10::attr::Subgraph);
+        bool is_written = node->kind() == c10::prim::GetAttr && aliases.hasWriters(node->output());
+        if (is_unknown || is_written || node->kind() == c10::prim::SetAttr) changes = true;
     });
     return changes;
 }
