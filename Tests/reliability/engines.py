@@ -91,6 +91,18 @@ class Hammering:
     def used_memory_slope(self) -> float:
         return slope([(second, point.used_memory) for second, point in self.settled])
 
+    def growth(self) -> list[str]:
+        """What is wrong with resident memory after the warm-up: more at the end than the swing explains."""
+        points = [point.rss for _, point in self.settled]
+        if len(points) < 10:
+            return []
+        fifth = len(points) // 5
+        grown = statistics.median(points[-fifth:]) - statistics.median(points[:fifth])
+        seconds = self.settled[-1][0] - self.settled[0][0]
+        if grown > RSS_SWING_BYTES + RSS_SLOPE_BYTES_PER_SECOND * seconds:
+            return [f"RSS grows by {grown / 1e6:.1f} MB in {seconds:.0f} s after the warm-up"]
+        return []
+
 
 def run_worker(task: Task) -> Findings:
     """The body of a worker process."""
@@ -191,21 +203,8 @@ def _judge(server: Server, hammering: Hammering, engines: Sequence[str]) -> list
         problems.append(f"{hammering.findings.wrong} wrong answers")
     if not server.responsive(timeout=20):
         return [*problems, post_mortem(server)]
-    problems += _growth(hammering)
+    problems += hammering.growth()
     return problems + excess_threads(hammering, engines)
-
-
-def _growth(hammering: Hammering) -> list[str]:
-    """Resident memory after the warm-up: neither a slope nor more at the end than the swing explains."""
-    points = [point.rss for _, point in hammering.settled]
-    if len(points) < 10:
-        return []
-    fifth = len(points) // 5
-    grown = statistics.median(points[-fifth:]) - statistics.median(points[:fifth])
-    seconds = hammering.settled[-1][0] - hammering.settled[0][0]
-    if grown > RSS_SWING_BYTES + RSS_SLOPE_BYTES_PER_SECOND * seconds:
-        return [f"RSS grows by {grown / 1e6:.1f} MB in {seconds:.0f} s after the warm-up"]
-    return []
 
 
 def own_threads(engine: str, helpers: int) -> int:
