@@ -91,6 +91,8 @@ def run(kind: ServerKind, module: str, seed: str, count: int, family: Family) ->
         with Server(kind.name, kind.binary, module, module_args=module_args(family), lifetime=6 * 3600) as server:
             limit_address_space(server)
             number, found = run_range(server, fuzzer, tally, number, count)
+            for problem in found:
+                print(f"  TROUBLE {problem.splitlines()[0]}", flush=True)
             problems += found
     _report(tally, number)
     return [f"{kind.name} {family.name}: {problem}" for problem in problems]
