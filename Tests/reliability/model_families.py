@@ -140,7 +140,6 @@ def _saved_model_odd() -> dict[str, bytes]:
         "graph of 2 GB": tensorflow_mutations.write_tar(
             members | {"saved_model.pb": tensorflow_mutations.claiming_2_gb(2)}
         ),
-        "no variables": tensorflow_mutations.write_tar({"saved_model.pb": members["saved_model.pb"]}),
     }
 
 

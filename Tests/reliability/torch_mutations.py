@@ -161,7 +161,7 @@ def _rename(records: Records, random: Random) -> None:
     content = records.pop(name)
     kind = random.randrange(4)
     if kind == 0:
-        records[random.choice(("../../etc/passwd", "/", "", "a" * 60_000, name + "/x", name.upper()))] = content
+        records[random.choice(("../../etc/passwd", "/x", " ", "a" * 60_000, name + "/x", name.upper()))] = content
     elif kind == 1 and records:
         records[random.choice(sorted(records))] = content
     elif kind == 2:
