@@ -42,7 +42,9 @@ def store_command(name: str) -> list[Argument]:
 def run_commands(raw: RawClient, name: str) -> list[list[Argument]]:
     """What sets the inputs, runs and reads; in the order of the model's own inputs."""
     samples = fraud_models.samples(TRANSACTIONS)
-    order = list(samples) if name == SCRIPT else [list(samples)[place] for place in in_model_order(raw, "m", list(samples))]
+    order = (
+        list(samples) if name == SCRIPT else [list(samples)[place] for place in in_model_order(raw, "m", list(samples))]
+    )
     commands = [
         ["AI.TENSORSET", f"i{index}", "FLOAT", *samples[key].shape, "BLOB", samples[key].tobytes()]
         for index, key in enumerate(order)
@@ -92,7 +94,9 @@ def measure(binary: str, module: str, name: str, rounds: int) -> dict[str, Times
         for _ in range(rounds):
             measure_once(binary, module, name, check, times)
         result[check] = times
-        print(f"{name}, MODEL_CHECK {check}: {statistics.median(times.until_answer):.2f} s", file=sys.stderr, flush=True)
+        print(
+            f"{name}, MODEL_CHECK {check}: {statistics.median(times.until_answer):.2f} s", file=sys.stderr, flush=True
+        )
     return result
 
 

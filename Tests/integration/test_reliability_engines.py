@@ -1,4 +1,4 @@
-"""All engines and scripts at once, and models that come and go: the short forms of `make hammer-engines` and `make leaks`."""
+"""All engines and scripts at once, models that come and go: short forms of `make hammer-engines` and `make leaks`."""
 
 from __future__ import annotations
 

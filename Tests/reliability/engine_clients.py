@@ -35,7 +35,7 @@ _NO_SCRIPT = "ERR script key is empty"
 class Stage:
     """What every client has to know of the models that stay."""
 
-    # Format and what it stores; the orders are those of the fraud network's inputs.
+    # What each format stores. The orders are those in which models take and return what the clients know by name.
     fraud: dict[str, Model]
     rows: dict[str, Model]
     pair: dict[str, Model]
@@ -194,9 +194,7 @@ class EngineClient:
         name = self._random.choice(list(self._stage.fraud))
         inputs, answers = self._fraud_batch(name)
         counter = self._key("counter")
-        call = functools.partial(
-            script_call, SCRIPT_KEY, "through_model", keys=[counter], arguments=[f"fraud:{name}"]
-        )
+        call = functools.partial(script_call, SCRIPT_KEY, "through_model", keys=[counter], arguments=[f"fraud:{name}"])
         self._counted += 1
         await self._expect_values(inputs, lambda i, o: call(inputs=i, outputs=o), [answers])
         await self._expect(str(self._counted).encode(), "GET", counter)
@@ -215,13 +213,13 @@ class EngineClient:
         return name
 
     async def _pair(self) -> str:
-        """Two outputs; a converter may have put them in the other order, which the stage has found out."""
+        """Two inputs and outputs; a converter may have changed their order, which the stage has found out."""
         name = self._random.choice(list(self._stage.pair))
-        a, b = self._array(self._rows_count()), None
-        b = self._array(len(a))
-        results = [a + b, a - b]
-        expected = [results[place] for place in self._stage.orders[f"pair:{name}"]]
-        await self._expect_values([a, b], lambda i, o: execute_command(f"pair:{name}", i, o), expected)
+        count = self._rows_count()
+        a, b = self._array(count), self._array(count)
+        inputs = [(a, b)[place] for place in self._stage.orders[f"pair inputs:{name}"]]
+        expected = [(a + b, a - b)[place] for place in self._stage.orders[f"pair:{name}"]]
+        await self._expect_values(inputs, lambda i, o: execute_command(f"pair:{name}", i, o), expected)
         return name
 
     async def _overwritten_input(self) -> str:

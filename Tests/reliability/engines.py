@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from multiprocessing.pool import AsyncResult
 
 from support import fraud_models
 from support.resp import OK, RawClient
@@ -30,7 +31,7 @@ from reliability.engine_clients import (
     Stage,
 )
 from reliability.engine_models import chosen_engines, formats_of, in_model_order, open_engines
-from reliability.processes import Footprint, footprint, slope, thread_names
+from reliability.processes import Footprint, footprint, settled_thread_names, slope, thread_names
 
 CLIENTS = 32
 LEAVING_CLIENTS = 4
@@ -140,6 +141,7 @@ def set_up(raw: RawClient, engines: Sequence[str]) -> Stage:
         stage.orders[name] = in_model_order(raw, f"fraud:{name}", list(fraud_models.INPUTS))
     for name in stage.pair:
         stage.orders[f"pair:{name}"] = _pair_order(raw, f"pair:{name}")
+        stage.orders[f"pair inputs:{name}"] = in_model_order(raw, f"pair:{name}", ["a", "b"])
     return stage
 
 
@@ -154,7 +156,7 @@ def hammer_engines(
     server: Server, engines: Sequence[str], seed: str, seconds: float, clients: int = CLIENTS, report: bool = False
 ) -> Hammering:
     """Runs the clients and watches the server."""
-    hammering = Hammering(threads_before=thread_names(server.pid))
+    hammering = Hammering(threads_before=settled_thread_names(server.pid))
     with server.raw() as raw:
         stage = set_up(raw, engines)
     leaving = max(WORKERS, LEAVING_CLIENTS * clients // CLIENTS)
@@ -176,7 +178,9 @@ def hammer_engines(
     return hammering
 
 
-def _watch(server: Server, hammering: Hammering, results: multiprocessing.pool.AsyncResult, seconds: float, report: bool) -> None:  # type: ignore[type-arg]  # fmt: skip
+def _watch(
+    server: Server, hammering: Hammering, results: AsyncResult[list[Findings]], seconds: float, report: bool
+) -> None:
     """Samples until the clients have ended."""
     start = time.monotonic()
     reported = start
@@ -207,13 +211,20 @@ def _judge(server: Server, hammering: Hammering, engines: Sequence[str]) -> list
     return problems + excess_threads(hammering, engines)
 
 
-def own_threads(engine: str, helpers: int) -> int:
-    """Threads that an engine starts besides the workers' own: a shared pool, and what it always has.
+def own_threads(engine: str) -> dict[str, int]:
+    """Threads that an engine starts besides the workers and their teams.
 
-    ONNX has one more for operators side by side, which sleeps. TORCH has a team of the thread that opened it. TFLITE
-    calculates in the worker.
+    ONNX has a shared pool of all but one, and one for operators side by side, which sleeps. TF has a shared pool, one
+    thread for operators side by side, and one for what it computes while it builds a graph. TORCH has a team of the
+    thread that opened it. TFLITE calculates in the worker.
     """
-    return {"ONNX": helpers + 1, "TF": helpers, "TFLITE": 0, "TORCH": helpers}[engine]
+    helpers = INTRA_OP_PARALLELISM - 1
+    return {
+        "ONNX": {"ai-ONNX": helpers + 1},
+        "TF": {"ai-TF": INTRA_OP_PARALLELISM, "tf_Compute": 1, "tf_graph_runner": 1},
+        "TFLITE": {},
+        "TORCH": {"ai-TORCH": helpers},
+    }[engine]
 
 
 def thread_bounds(before: Counter[str], engines: Sequence[str]) -> dict[str, int]:
@@ -221,15 +232,15 @@ def thread_bounds(before: Counter[str], engines: Sequence[str]) -> dict[str, int
 
     ``before`` are the threads of the server before the first model.
     """
-    helpers = INTRA_OP_PARALLELISM - 1
     bounds = {name: count for name, count in before.items() if not name.startswith("ai-")}
     # Started by the server's allocator when it needs them.
     bounds["jemalloc_bg_thd"] = JEMALLOC_THREADS
     bounds |= {"ai-CPU": THREADS_PER_QUEUE, "ai-loader": LOADER_THREADS, "ai-keeper": 1}
-    bounds |= {f"ai-{engine}": own_threads(engine, helpers) for engine in engines}
+    for engine in engines:
+        bounds |= own_threads(engine)
     if "TORCH" in engines:
         # OpenMP gives each worker helpers of its own, which inherit its name.
-        bounds["ai-CPU"] += THREADS_PER_QUEUE * helpers
+        bounds["ai-CPU"] += THREADS_PER_QUEUE * (INTRA_OP_PARALLELISM - 1)
     return bounds
 
 

@@ -29,7 +29,30 @@ _SCHEMA: dict[str, dict[int, object]] = {
 }  # fmt: skip
 _DATA_LIMIT = 64
 """Of a vector of numbers only so many are places of their own: weights would leave nothing for the rest."""
-SCALARS = (0, 1, -1, 2, 3, 4, 5, 7, 8, 16, 32, 100, 127, 128, 255, 1000, 65536, 2**20, 2**30, 2**31 - 1, -(2**31), 2**63 - 1)
+SCALARS = (
+    0,
+    1,
+    -1,
+    2,
+    3,
+    4,
+    5,
+    7,
+    8,
+    16,
+    32,
+    100,
+    127,
+    128,
+    255,
+    1000,
+    65536,
+    2**20,
+    2**30,
+    2**31 - 1,
+    -(2**31),
+    2**63 - 1,
+)
 
 
 @dataclass(frozen=True)

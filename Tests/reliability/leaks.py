@@ -1,8 +1,8 @@
 """What is left of models that came and went: ``python -m reliability.leaks --help``.
 
 For every format a server of its own stores a model, runs it, and deletes it, again and again; then the same with a
-file that is cut off and has to be refused. Resident memory is to have no slope after the first fifth. Ends with status 1
-when it has one, when an answer is wrong, or when used_memory does not come back.
+file that is cut off and has to be refused. Resident memory is to have no slope after the first fifth. Ends with status
+1 when it has one, when an answer is wrong, or when used_memory does not come back.
 """
 
 from __future__ import annotations

@@ -243,7 +243,9 @@ def _data(dtype: str, dims: Sequence[int], filling: str, random: Random) -> list
     return ["BLOB", random.randbytes(count * _ITEM_SIZES[dtype])]
 
 
-def _describe_trouble(server: Server, step: str, number: int, name: str, family: Family, blob: bytes, error: Exception) -> str:
+def _describe_trouble(
+    server: Server, step: str, number: int, name: str, family: Family, blob: bytes, error: Exception
+) -> str:
     """Keeps the file and says what happened."""
     # A server that is about to die may need a moment to write its report.
     time.sleep(1)

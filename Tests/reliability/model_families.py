@@ -1,4 +1,4 @@
-"""What is stored in a campaign with damaged files: per format the sound files, how to damage them, and how to run them."""
+"""What a campaign with damaged files stores: per format sound files, how to damage them, and how to run them."""
 
 from __future__ import annotations
 
@@ -320,7 +320,9 @@ def odd_files(family: Family) -> dict[str, bytes]:
     """Files that are no models of this family, all of which have to be refused."""
     files = {"empty": b"", "one byte": b"\x08", "zeros": b"\0" * 1000, "ones": b"\xff" * 1000}
     # The client's names decide whether a TF blob is a graph; both kinds go through the same door.
-    others = [name for name, other in FAMILIES.items() if other.engine != family.engine or other.is_script != family.is_script]
+    others = [
+        name for name, other in FAMILIES.items() if other.engine != family.engine or other.is_script != family.is_script
+    ]
     files |= {f"{name} file": sound_files()[name].blob for name in others}
     return files | family.odd()
 
@@ -352,4 +354,3 @@ def _declared(value) -> Tensor:  # type: ignore[no-untyped-def]
     for dim in dims:
         size *= dim
     return _NAMES.get(tensor_type.elem_type, "FLOAT"), dims if size <= _ELEMENT_LIMIT else [1] * len(dims)
-

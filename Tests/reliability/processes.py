@@ -45,6 +45,18 @@ def thread_names(pid: int) -> Counter[str]:
     return names
 
 
+def settled_thread_names(pid: int, within: float = 10.0) -> Counter[str]:
+    """The same once a server that has just been started has named its threads: two equal looks in a row."""
+    deadline = time.monotonic() + within
+    names = thread_names(pid)
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        previous, names = names, thread_names(pid)
+        if names == previous:
+            break
+    return names
+
+
 def _status_field(pid: int, name: str) -> int:
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
         if line.startswith(f"{name}:"):

@@ -10,7 +10,22 @@ from reliability.model_mutations import NUMBERS, damage_bytes
 
 _TOKENS = re.compile(r"[A-Za-z_][A-Za-z_0-9.]*|\d+\.?\d*|\"[^\"]*\"|\s+|.", re.DOTALL)
 _TYPES = ("Tensor", "int", "float", "bool", "str", "List[Tensor]", "List[int]", "Optional[Tensor]", "Dict[str, Tensor]")
-_LITERALS = ("None", "True", "[]", "{}", '""', "-1", "inf", "1e400", "'\\0'", "(1,)", "[1, -1]", "torch", "self", "0x7f")
+_LITERALS = (
+    "None",
+    "True",
+    "[]",
+    "{}",
+    '""',
+    "-1",
+    "inf",
+    "1e400",
+    "'\\0'",
+    "(1,)",
+    "[1, -1]",
+    "torch",
+    "self",
+    "0x7f",
+)
 # Operations that trust numbers, or take shapes and positions from them; {x} is a tensor, {n} and {m} numbers.
 STATEMENTS = (
     "torch.as_strided({x}, [{n}], [{m}], 0)",
@@ -159,7 +174,9 @@ def _change_lines(text: str, random: Random) -> str:
 def _nest(text: str, random: Random) -> str:
     """Parentheses, lists, blocks or signs some hundreds or thousands deep: parsers recurse."""
     depth = random.choice((10, 100, 1000, 20_000))
-    name, closing = random.choice((("(", ")"), ("[", "]"), ("-", ""), ("not ", ""), ("torch.neg(", ")"), ("x + (", ")")))
+    name, closing = random.choice(
+        (("(", ")"), ("[", "]"), ("-", ""), ("not ", ""), ("torch.neg(", ")"), ("x + (", ")"))
+    )
     if random.random() < 0.3:
         depth = min(depth, 300)
         blocks = "".join(" " * level + " if True:\n" for level in range(1, depth))

@@ -15,7 +15,8 @@ from reliability.wire_mutations import BYTES, VARINT, Field, Message, damage_mes
 OPERATIONS = [
     name.encode()
     for name in (
-        "Abs Add AddV2 All Any ApplyGradientDescent ArgMax AsString Assert Assign AvgPool BatchMatMulV2 BiasAdd Bincount "
+        "Abs Add AddV2 All Any ApplyGradientDescent ArgMax AsString Assert Assign AvgPool BatchMatMulV2 BiasAdd "
+        "Bincount "
         "BroadcastTo Cast Ceil CheckNumerics Concat ConcatV2 Conv2D Conv2DBackpropInput Conv3D CropAndResize Cumsum "
         "DecodeBase64 DecodeImage DecodeJpeg DecodePng DecodeProtoV2 DecodeRaw DecodeWav Dequantize "
         "DeserializeManySparse "
@@ -23,12 +24,14 @@ OPERATIONS = [
         "ExpandDims FakeQuantWithMinMaxVars Fill FusedBatchNormV3 Gather GatherNd GatherV2 HashTableV2 Identity "
         "IdentityN If ImmutableConst InTopK InitializeTableFromTextFileV2 LRN LinSpace LoopCond LowerBound MatMul "
         "MatrixDiagPartV3 MatrixInverse Max MaxPool MaxPoolGrad MaxPoolWithArgmax Merge MirrorPad Mul Multinomial "
-        "NextIteration NonMaxSuppressionV4 NoOp OneHot Pack Pad ParseExample ParseExampleV2 ParseTensor PartitionedCall "
+        "NextIteration NonMaxSuppressionV4 NoOp OneHot Pack Pad ParseExample ParseExampleV2 ParseTensor "
+        "PartitionedCall "
         "Placeholder PlaceholderWithDefault Print PyFunc QuantizeV2 QuantizedConv2D QuantizedMatMul QueueDequeueV2 "
         "RaggedTensorToTensor RaggedRange RaggedGather RandomUniform RandomShuffle Range ReadFile ReadVariableOp Recv "
         "Relu Reshape ResizeBilinear ResourceGather RestoreV2 ReverseSequence ReverseV2 SaveV2 ScatterNd SegmentSum "
         "Select Send SerializeTensor Shape Slice Softmax SpaceToBatchND SparseAdd SparseConcat SparseDenseCwiseMul "
-        "SparseFillEmptyRows SparseReshape SparseSplit SparseTensorDenseMatMul SparseToDense Split SplitV Squeeze Stack "
+        "SparseFillEmptyRows SparseReshape SparseSplit SparseTensorDenseMatMul SparseToDense Split SplitV Squeeze "
+        "Stack "
         "StackPopV2 StackPushV2 StagePeek StatefulPartitionedCall StridedSlice StringNGrams StringSplit StringToNumber "
         "Substr Sum Switch TensorArrayV3 TensorListReserve TensorListStack TensorScatterUpdate Tile TopKV2 Transpose "
         "UniformQuantize Unbatch UnicodeDecode Unique UnsortedSegmentSum UpperBound VarHandleOp VariableV2 Where While "
@@ -37,7 +40,15 @@ OPERATIONS = [
 ]
 Members = dict[str, bytes]
 _CHECKPOINT_DATA = "variables/variables.data-00000-of-00001"
-_NAMES = ("../../../tmp/redisai-escape", "/tmp/redisai-escape", "", "a" * 200, "a/" * 60 + "b", "saved_model.pb/x", "con:\0")
+_NAMES = (
+    "../../../tmp/redisai-escape",
+    "/tmp/redisai-escape",
+    "",
+    "a" * 200,
+    "a/" * 60 + "b",
+    "saved_model.pb/x",
+    "con:\0",
+)
 _KINDS = (
     tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE, b"S", b"x",
     b"L", b"g", b"?",
@@ -69,8 +80,11 @@ def claiming_2_gb(field: int) -> bytes:
 def read_archive(blob: bytes) -> Members:
     """The files of a tar archive by their names without `./`."""
     with tarfile.open(fileobj=io.BytesIO(blob)) as archive:
-        files = [member for member in archive if member.isfile()]
-        return {member.name.removeprefix("./"): archive.extractfile(member).read() for member in files}  # type: ignore[union-attr]
+        members: Members = {}
+        for member in archive:
+            if file := archive.extractfile(member):
+                members[member.name.removeprefix("./")] = file.read()
+        return members
 
 
 def write_tar(members: Members, special: dict[str, bytes] | None = None) -> bytes:
@@ -117,7 +131,9 @@ def damage_tar_headers(blob: bytes, random: Random) -> bytes:
     header = damaged[start : start + _BLOCK]
     kind = random.randrange(4)
     if kind == 0:
-        header[_SIZE_FIELD] = random.choice((b"17777777777\0", b"77777777777\0", b"-0000000001\0", b"\x80" + b"\xff" * 11))
+        header[_SIZE_FIELD] = random.choice(
+            (b"17777777777\0", b"77777777777\0", b"-0000000001\0", b"\x80" + b"\xff" * 11)
+        )
     elif kind == 1:
         header[156:157] = random.choice(_KINDS)
     elif kind == 2:
