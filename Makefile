@@ -18,24 +18,25 @@ SERVER ?= redis7
 DATA ?=
 ## ONCE=              run: 1 stops the server after the table
 ONCE ?=
-## ENGINES=           engines, test: those to fetch; default: all. build, run: default: onnx only, which is quick.
+## ENGINES=           engines, test: those to fetch; fuzz, hammer-engines, leaks, bench-cold: those to use; default: all.
+##                    build, run: default: onnx only, which is quick.
 ##                    onnx, tf (0.3 GB to fetch), tflite, torch (0.6 GB, compiles for half a minute), with commas
 ENGINES ?=
-## SERVERS=           test, test-integration, fuzz, hammer, stall: the servers; default: all three
+## SERVERS=           test, test-integration, fuzz, hammer, hammer-engines, leaks, stall: the servers; default: all three
 SERVERS ?= redis7 redis8 valkey9
 ## PYTEST_ARGS=       test, test-integration: further arguments for pytest, such as -k NAME
 PYTEST_ARGS ?=
-## SEED=              fuzz, hammer: repeat the run with this seed; default: a new one, which is printed
+## SEED=              fuzz, hammer, hammer-engines: repeat the run with this seed; default: a new one, which is printed
 SEED ?=
-## COUNT=1000000      fuzz: commands per server
-COUNT ?= 1000000
-## MODELS=2000        fuzz: damaged model files per server
+## COUNT=             fuzz: commands per server, default a million; leaks: rounds per format, default a thousand
+COUNT ?=
+## MODELS=2000        fuzz: damaged files per format and server
 MODELS ?= 2000
-## SECONDS=60         hammer: duration per server
+## SECONDS=60         hammer, hammer-engines: duration per server
 SECONDS ?= 60
 ## STALL_ARGS=        stall: further arguments, such as --rounds 20, --pause 0.2, or --shield on a shared machine
 STALL_ARGS ?=
-## BENCH_ARGS=        bench: further arguments for the benchmark, such as --rounds 5
+## BENCH_ARGS=        bench, bench-cold: further arguments for the benchmark, such as --rounds 5
 BENCH_ARGS ?=
 
 BOOTSTRAP := $(PYTHON) scripts/bootstrap
@@ -43,6 +44,8 @@ SCRATCH := .build
 # Package.swift looks which engines there are: it must not be taken from a cache.
 SWIFT_FLAGS := --scratch-path $(SCRATCH) --manifest-cache none --disable-build-manifest-caching
 REPORTS := $(SCRATCH)/reports
+# The tests' own Python, and what makes models of all engines.
+MODEL_MAKERS := test-venv reference-venv debian-torch debian-onnxruntime basic-pitch silero-vad
 SWIFT_SOURCES := Package.swift Sources Tests
 
 .PHONY: help
@@ -113,16 +116,37 @@ bench: build ## Measure the module against ECHO on one server
 		--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so $(BENCH_ARGS)
 
 .PHONY: fuzz
-fuzz: build ## Send a million bad commands and thousands of damaged model files to each server
-	@$(BOOTSTRAP) ensure $(SERVERS) test-venv magika
+fuzz: module engines ## Send a million bad commands and thousands of damaged files per engine to each server
+	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS) magika
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
-		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.fuzz --seed "$(SEED)" --count $(COUNT) --models $(MODELS)
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.fuzz --seed "$(SEED)" --count $(or $(COUNT),1000000) \
+			--models $(MODELS) --engines "$(ENGINES)"
 
 .PHONY: hammer
 hammer: build ## Let many clients use each server at once and some leave in the middle
 	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.hammer --seed "$(SEED)" --seconds $(SECONDS)
+
+.PHONY: hammer-engines
+hammer-engines: module engines ## Let many clients use all engines, or ENGINES, and scripts at once
+	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS)
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.engines --seed "$(SEED)" --seconds $(SECONDS) \
+			--engines "$(ENGINES)"
+
+.PHONY: leaks
+leaks: module engines ## Store, run and delete models of all engines, or ENGINES, again and again and watch the memory
+	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS)
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.leaks --count $(or $(COUNT),1000) --engines "$(ENGINES)"
+
+.PHONY: bench-cold
+bench-cold: module engines ## Measure how long an empty server takes to the first answer of each engine, or of ENGINES
+	@$(BOOTSTRAP) ensure redis7 $(SERVER) $(MODEL_MAKERS)
+	@eval "$$($(BOOTSTRAP) env $(SERVER))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" benchmarks/cold_start.py --engines "$(ENGINES)" \
+			--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so $(BENCH_ARGS)
 
 .PHONY: stall
 stall: build ## Measure how long others wait while a large model is stored, replaced and deleted

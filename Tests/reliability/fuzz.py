@@ -13,19 +13,22 @@ import sys
 from support.server import Server, ServerKind, kinds_from_environment, module_from_environment
 
 from reliability import command_campaign, command_fuzz, model_campaign
+from reliability.engine_models import chosen_engines
+from reliability.model_families import families_of
 
 
 def main() -> int:
     options = _parse_arguments()
     seed = options.seed or secrets.token_hex(4)
     kinds = [kind for kind in kinds_from_environment() if not options.servers or kind.name in options.servers]
-    print(f"seed {seed} (repeat with SEED={seed}), {options.count:,} commands, {options.models:,} model files")
+    engines = chosen_engines(options.engines)
+    print(f"seed {seed} (repeat with SEED={seed}), {options.count:,} commands, {options.models:,} files per format")
     problems: list[str] = []
     for kind in kinds:
         if options.count:
             problems += fuzz_commands(kind, seed, options.count)
         if options.models:
-            problems += fuzz_models(kind, seed, options.models)
+            problems += fuzz_models(kind, seed, options.models, engines)
     for problem in problems:
         print(f"PROBLEM {problem}", file=sys.stderr)
     print(f"seed {seed}: {len(problems)} problems")
@@ -48,18 +51,21 @@ def fuzz_commands(kind: ServerKind, seed: str, count: int) -> list[str]:
         return campaign.problems + ([report] if report and not campaign.troubles else [])
 
 
-def fuzz_models(kind: ServerKind, seed: str, count: int) -> list[str]:
-    """The stage of damaged model files on one kind of server."""
-    print(f"==> model files on {kind.name}", flush=True)
-    module = module_from_environment()
-    return model_campaign.run(kind, module, seed, count)
+def fuzz_models(kind: ServerKind, seed: str, count: int, engines: list[str]) -> list[str]:
+    """The stage of damaged model files on one kind of server; so many of every format."""
+    problems = []
+    for family in families_of(engines):
+        print(f"==> {family.name} files on {kind.name}", flush=True)
+        problems += model_campaign.run(kind, module_from_environment(), seed, count, family)
+    return problems
 
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", default="", help="default: a new one, which is printed")
     parser.add_argument("--count", type=int, default=1_000_000, help="commands per server")
-    parser.add_argument("--models", type=int, default=2_000, help="damaged model files per server")
+    parser.add_argument("--models", type=int, default=2_000, help="damaged files per format and server")
+    parser.add_argument("--engines", default="", help="of the model files, such as onnx,torch; default: all")
     parser.add_argument("servers", nargs="*", help="names from REDISAI_SERVERS; default: all")
     return parser.parse_args()
 

@@ -13,7 +13,7 @@ NUMBERS = (
     + [4611686018427387905, 2**62, 2**63 - 1, -(2**63)]
 )
 _FLOATS = [0.0, -1.0, 1e-30, 1e30, float("inf"), float("-inf"), float("nan")]
-_TEXTS = ["", "x", "\0", "a" * 5000, "../../etc/passwd", "%s%n", "é\u202e", "NOTSET", "SAME_UPPER", "linear"]
+TEXTS = ["", "x", "\0", "a" * 5000, "../../etc/passwd", "%s%n", "é\u202e", "NOTSET", "SAME_UPPER", "linear"]
 _OPERATORS = sorted({(schema.name, schema.domain) for schema in defs.get_all_schemas()})
 
 
@@ -197,13 +197,13 @@ def _change_attribute(model: ModelProto, random: Random) -> None:
     elif attribute.type == AttributeProto.FLOAT:
         attribute.f = random.choice(_FLOATS)
     elif attribute.type == AttributeProto.STRING:
-        attribute.s = random.choice(_TEXTS).encode()
+        attribute.s = random.choice(TEXTS).encode()
     elif attribute.type == AttributeProto.INTS:
         _change_list(attribute.ints, NUMBERS, random)
     elif attribute.type == AttributeProto.FLOATS:
         _change_list(attribute.floats, _FLOATS, random)
     elif attribute.type == AttributeProto.STRINGS:
-        _change_list(attribute.strings, [text.encode() for text in _TEXTS], random)
+        _change_list(attribute.strings, [text.encode() for text in TEXTS], random)
     else:
         attribute.type = random.choice((0, 1, 2, 6, 7, 10, 14))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,31 @@ def resident_bytes(pid: int) -> int:
 
 def thread_count(pid: int) -> int:
     return _status_field(pid, "Threads")
+
+
+def thread_names(pid: int) -> Counter[str]:
+    """The names of all threads with their numbers at the end cut off, and how often each occurs."""
+    names: Counter[str] = Counter()
+    for path in Path(f"/proc/{pid}/task").glob("*/comm"):
+        try:
+            name = path.read_text(encoding="utf-8", errors="replace").strip()
+        except (FileNotFoundError, ProcessLookupError):
+            # The thread has ended since it was listed.
+            continue
+        names[name.rstrip("0123456789").rstrip("-:_") or name] += 1
+    return names
+
+
+def settled_thread_names(pid: int, within: float = 10.0) -> Counter[str]:
+    """The same once a server that has just been started has named its threads: two equal looks in a row."""
+    deadline = time.monotonic() + within
+    names = thread_names(pid)
+    while time.monotonic() < deadline:
+        time.sleep(0.5)
+        previous, names = names, thread_names(pid)
+        if names == previous:
+            break
+    return names
 
 
 def _status_field(pid: int, name: str) -> int:

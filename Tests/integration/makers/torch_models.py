@@ -80,6 +80,21 @@ class TransposedOutput(torch.nn.Module):
         return x.t()
 
 
+class Views(torch.nn.Module):
+    """Tensors that share their data, and one of which has more elements than data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        numbers = torch.arange(6, dtype=torch.float32)
+        self.register_buffer("tail", numbers[3:])
+        self.register_buffer("turned", numbers.reshape(2, 3).t())
+        self.register_buffer("repeated", numbers[1].expand(1000))
+        self.register_buffer("nothing", torch.zeros(0, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.tail.sum() + self.turned[2, 1] + self.repeated.sum() + self.nothing.sum()
+
+
 class Linear(torch.nn.Module):
     """With weights, so that the archive holds tensors: x W^T + b, W = 0..5, b = 1, 2."""
 
@@ -107,6 +122,7 @@ MODULES = {
     "raise": Raise,
     "transposed_output": TransposedOutput,
     "linear": Linear,
+    "views": Views,
 }
 
 

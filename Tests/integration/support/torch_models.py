@@ -72,6 +72,11 @@ def counter() -> bytes:
     return _module("counter")
 
 
+def views() -> bytes:
+    """x + 1017; its buffers share data, or repeat it, or have none: (3 + 4 + 5) + 5 + 1000 + 0."""
+    return _module("views")
+
+
 def failing() -> bytes:
     """The input, or an exception if its sum is negative."""
     return _module("raise")

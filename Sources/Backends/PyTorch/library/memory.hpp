@@ -35,6 +35,12 @@ class CountingAllocator final : public c10::Allocator {
         return {block, block, &deallocate, c10::DeviceType::CPU};
     }
 
+    /// The bytes that were asked for; 0 for memory that is not from here.
+    static size_t size_of(const c10::DataPtr &data) {
+        if (data.get() == nullptr || data.get_context() != data.get() || data.get_deleter() != &deallocate) return 0;
+        return (static_cast<const Header *>(data.get()) - 1)->size - overhead;
+    }
+
     c10::DeleterFnPtr raw_deleter() const override { return &deallocate; }
 
     void copy_data(void *target, const void *source, std::size_t count) const override {
@@ -50,8 +56,10 @@ class CountingAllocator final : public c10::Allocator {
         size_t size;
     };
 
+    static constexpr size_t overhead = alignment + sizeof(Header);
+
     void *allocate_aligned(size_t count) {
-        size_t size = count + alignment + sizeof(Header);
+        size_t size = count + overhead;
         TORCH_CHECK(size > count && size <= static_cast<size_t>(INT64_MAX), "not enough memory: ", count, " bytes");
         size_t before = in_use_.fetch_add(size, std::memory_order_relaxed);
         bool fits = limit_ == 0 || (before <= limit_ && size <= limit_ - before);

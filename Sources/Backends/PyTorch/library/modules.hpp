@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "divisions.hpp"
+#include "extents.hpp"
 #include "host.hpp"
 #include "operations.hpp"
 #include "values.hpp"
@@ -124,11 +125,21 @@ inline c10::IValue run_function(torch::jit::Function &function, torch::jit::Stac
     return future->value();
 }
 
-inline RTModule *load_module(const void *bytes, size_t count, c10::Device device, bool allows_unsafe_operations) {
-    if (!allows_unsafe_operations) check_archive(bytes, count);
+/// The module in an archive and the functions that it brings.
+inline std::pair<torch::jit::Module, std::shared_ptr<torch::jit::CompilationUnit>> read_archive(
+    const void *bytes, size_t count, c10::Device device) {
     auto unit = std::make_shared<torch::jit::CompilationUnit>();
     auto module =
         torch::jit::import_ir_module(unit, std::make_unique<MemoryReader>(bytes, count), device, /*load_debug_files=*/false);
+    if (device.is_cpu()) check_extents(module, *unit);
+    return {std::move(module), std::move(unit)};
+}
+
+inline RTModule *load_module(const void *bytes, size_t count, c10::Device device, bool allows_unsafe_operations) {
+    if (!allows_unsafe_operations) check_archive(bytes, count);
+    // Copying a tensor to a GPU reads it, so that it has to be looked at before.
+    if (!device.is_cpu()) read_archive(bytes, count, c10::kCPU);
+    auto [module, unit] = read_archive(bytes, count, device);
     module.eval();
     prepare_functions(*unit, allows_unsafe_operations);
     auto model = std::unique_ptr<RTModule>(new RTModule{std::move(module), device, {}, 0, 0, true, true, {}});
