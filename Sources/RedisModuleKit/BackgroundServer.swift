@@ -65,7 +65,7 @@ public struct LockedServer {
         for argument in arguments { RedisModule_FreeString(nil, argument) }
         guard let raw else { throw CommandError(Self.text(of: error)) }
         let reply = CallReply(raw: raw)
-        let errorText = reply.errorText
+        let errorText = reply.errorText.map { Self.refusal($0, error) ?? $0 }
         if errorText == nil { body(reply) }
         RedisModule_FreeCallReply(raw)
         if let errorText { throw CommandError(errorText) }
@@ -75,11 +75,24 @@ public struct LockedServer {
     private func call(_ name: String, _ arguments: [OpaquePointer]) -> (reply: OpaquePointer?, error: Int32) {
         var pointers: [OpaquePointer?] = arguments
         var error: Int32 = 0
-        // `!` replicates, `S` refuses what is refused to the server's scripts, such as SHUTDOWN.
+        // `!` replicates, `S` refuses what is refused to the server's scripts, such as SHUTDOWN, and `E` has refusals as
+        // replies: without it Valkey 9.1 looks for the text of a refusal, and dies.
         let reply = pointers.withUnsafeMutableBufferPointer {
-            RedisModule_CallVector(raw, name, "!Sv", $0.baseAddress, $0.count, &error)
+            RedisModule_CallVector(raw, name, "!SEv", $0.baseAddress, $0.count, &error)
         }
         return (reply, error)
+    }
+
+    /// Why the server has not run a command, in the words of ``text(of:)``; nil for an error of a command that ran, which may
+    /// have left a number behind as well.
+    private static func refusal(_ reply: String, _ error: Int32) -> String? {
+        switch error {
+        case ENOENT where reply.hasPrefix("ERR unknown "),
+            EINVAL where reply.hasPrefix("ERR wrong number of arguments"),
+            ESPIPE where reply.contains("not allowed"), ENOSPC where reply.hasPrefix("OOM "):
+            text(of: error)
+        default: nil
+        }
     }
 
     /// The system's text, as RedisAI 1.x gave it, but for what the system has no words for.

@@ -65,6 +65,9 @@ public final class RunWatch: Sendable {
     /// Whether the thread waits for the server.
     var isWaiting: Bool { state.withLock { $0.waitStart != nil } }
 
+    /// Whether nothing is to run any more.
+    var isStopped: Bool { state.withLock { $0.isClosed } }
+
     /// Interrupts what has lasted longer than `limit` nanoseconds, once, with all that runs within it. The lock is held
     /// for moments only.
     func interrupt(olderThan limit: Int) {

@@ -39,7 +39,11 @@ public final class ScriptHost: Sendable {
     public func runModel(
         at key: UnsafeRawBufferPointer, inputs: [Tensor], outputCount: Int
     ) throws(InferenceError) -> [Tensor] {
-        let model = try watch.whileWaiting { () throws(InferenceError) in try server.model(at: key) }
+        let model = try watch.whileWaiting { () throws(InferenceError) in
+            let model = try server.model(at: key)
+            awaitLoading(of: model)
+            return model
+        }
         if let loaded = model.loaded {
             try check(inputs.count, loaded.inputNames.count, "inputs")
             try check(outputCount, loaded.outputNames.count, "outputs")
@@ -50,6 +54,13 @@ public final class ScriptHost: Sendable {
             outputs.append(output)
         }
         return outputs
+    }
+
+    /// Sleeps while the engine builds the model, as a client's run of it would wait.
+    private func awaitLoading(of model: Model) {
+        let end = Pending<Void>()
+        model.whenLoaded { end.fulfil(()) }
+        _ = end.wait { watch.isStopped }
     }
 
     private func check(_ count: Int, _ expected: Int, _ what: String) throws(InferenceError) {

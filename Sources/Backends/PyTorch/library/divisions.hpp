@@ -39,7 +39,8 @@ inline int64_t quotient(int64_t dividend, int64_t divisor) {
 /// The quotient rounded down, as in Python.
 inline int64_t floored_quotient(int64_t dividend, int64_t divisor) {
     check_division(dividend, divisor);
-    return (dividend - remainder(dividend, divisor)) / divisor;
+    bool is_rounded_up = dividend % divisor != 0 && (dividend < 0) != (divisor < 0);
+    return dividend / divisor - (is_rounded_up ? 1 : 0);
 }
 
 inline c10::Scalar scalar_remainder(const c10::Scalar &dividend, const c10::Scalar &divisor) {
