@@ -1,8 +1,8 @@
 """Fixtures: every test runs on every server of REDISAI_SERVERS with the module REDISAI_MODULE.
 
 One server per test file and kind. A test file may set ``MODULE_ARGS`` and ``SERVER_CONFIG`` (sequences of words) to
-have its server started with them. ``KEPT_KEYS`` names keys of the first database that stay from test to test, because they are
-expensive to make. Tests that need a server of their own ask for ``start_server``.
+have its server started with them. ``KEPT_KEYS`` names keys of the first database that stay from test to test, because
+they are expensive to make. Tests that need a server of their own ask for ``start_server``.
 """
 
 from __future__ import annotations

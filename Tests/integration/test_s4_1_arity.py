@@ -1,4 +1,4 @@
-"""Reference section 4.1: argument counts; the name is printed as typed, for commands that run something always in capitals."""
+"""Reference section 4.1: argument counts; the name is printed as typed, for commands that run something in capitals."""
 
 import pytest
 

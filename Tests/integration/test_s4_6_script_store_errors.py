@@ -180,7 +180,8 @@ def test_operations_that_leave_the_tensors(raw, tmp_path, name, place):
         "function": f"def f(x: Tensor):\n    {call}\n    return x\n",
         "unused function": f"def g(x: Tensor):\n    {call}\n    return x\ndef f(x: Tensor):\n    return x\n",
         "branch": f"def f(x: Tensor):\n    if x.dim() > 5:\n        {call}\n    return x\n",
-        "loop": f"def f(x: Tensor):\n    for i in range(x.dim()):\n        while x.dim() > 5:\n            {call}\n    return x\n",
+        "loop": "def f(x: Tensor):\n    for i in range(x.dim()):\n        while x.dim() > 5:\n"
+        f"            {call}\n    return x\n",
         "helper": f"def g(x: Tensor):\n    {call}\n    return x\ndef f(x: Tensor):\n    return g(x)\n",
     }[place]
     expected = Error(f"ERR TorchScript holds the operation {operation}, which is not allowed")

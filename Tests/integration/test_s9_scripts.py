@@ -1,4 +1,4 @@
-"""Reference section 9: what TorchScript functions are given, what they may return, and what they can ask of the server."""
+"""Reference section 9: what TorchScript functions are given, may return, and can ask of the server."""
 
 import numpy as np
 import pytest
@@ -88,15 +88,32 @@ REDIS = (
     + entry_point("as_list", 'redis.execute("RPUSH", [keys[0], "a", args[0], "c"])')
     + entry_point("alone", 'return torch.tensor(len(str(redis.execute("PING"))))')
     + entry_point("capitals", 'Redis.execute("SET", "a", "1")', 'REDIS.execute("SET", "b", "2")')
-    + entry_point("effects", 'redis.execute("SET", "before", "1")', "redis.execute(args[0], args[1:])", 'redis.execute("SET", "after", "1")')
+    + entry_point(
+        "effects",
+        'redis.execute("SET", "before", "1")',
+        "redis.execute(args[0], args[1:])",
+        'redis.execute("SET", "after", "1")',
+    )
     + entry_point("twice", 'redis.execute("INCR", "n")', 'redis.execute("INCR", "n")', "return torch.tensor(1)")
     + entry_point("unused", 'x = redis.execute("INCR", "n")', "return torch.tensor(1)")
-    + entry_point("many", 'return torch.tensor(int(str(redis.execute("RPUSH", ["l"] + [str(i) for i in range(10000)]))))')
+    + entry_point(
+        "many",
+        'command = ["l"] + [str(i) for i in range(10000)]',
+        'return torch.tensor(int(str(redis.execute("RPUSH", command))))',
+    )
     + entry_point("as_list_of_text", 'return torch.tensor(len(redis.asList("text")))')
     + entry_point("as_list_of_ints", "x = [1, 2, 3]", "return torch.tensor(len(redis.asList(x)))")
     + entry_point("model", "return redisAI.model_execute(keys[0], tensors, int(args[0]))")
-    + entry_point("models", "x = redisAI.model_execute(keys[0], tensors, 1)", "return redisAI.model_execute(keys[1], x, 1)")
-    + entry_point("model_capitals", 'return REDISAI.model_execute("m", tensors, 1) + redisai.model_execute("m", tensors, 1)')
+    + entry_point(
+        "models",
+        "between = redisAI.model_execute(keys[0], tensors, 1)",
+        "return redisAI.model_execute(keys[1], between, 1)",
+    )
+    + entry_point(
+        "model_capitals",
+        'one = REDISAI.model_execute("m", tensors, 1)',
+        'return one + redisai.model_execute("m", tensors, 1)',
+    )
     + entry_point("tensor_from", "return torch.tensor(int(str(redis.execute('GET', keys[0]))))")
 )
 
@@ -253,7 +270,12 @@ class TestReturns:
             assert raw.call("AI.TENSORGET", "y", "BLOB") == bytes(4000)
 
     @pytest.mark.parametrize(
-        "function, result", [("written", [[2, 3], [4, 5]]), ("written_view", [[0, 0], [3, 4]]), ("written_out", [[2, 3], [4, 5]])]
+        "function, result",
+        [
+            ("written", [[2, 3], [4, 5]]),
+            ("written_view", [[0, 0], [3, 4]]),
+            ("written_out", [[2, 3], [4, 5]]),
+        ],
     )
     def test_writing_to_an_input_changes_no_stored_tensor(self, raw, function, result):
         for _ in range(3):
@@ -534,7 +556,8 @@ class TestRedisExecute:
 
     def test_acl_is_not_asked(self, server, raw):
         """The user's rights were checked when the command came."""
-        assert raw.call("ACL", "SETUSER", "u", "on", "nopass", "resetkeys", "~redis", "~k", "-@all", "+ai.scriptexecute") == OK
+        rules = words("on nopass resetkeys ~redis ~k -@all +ai.scriptexecute")
+        assert raw.call("ACL", "SETUSER", "u", *rules) == OK
         with server.raw() as connection:
             assert connection.call("AUTH", "u", "x") == OK
             assert run_script(connection, "redis", "run", keys=["k"], args=["SET", "elsewhere", "1"]) == OK

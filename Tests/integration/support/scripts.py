@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,9 @@ def wait_for(tensors: List[Tensor], keys: List[str], args: List[str]):
         pass
     return torch.tensor([1])
 """
+
+
+_HEAD = re.compile(r"^def (\w+)\(tensors: List\[Tensor\], keys: ", re.MULTILINE)
 
 
 def entry_point(name: str, *body: str) -> str:
@@ -52,10 +56,9 @@ def store_script(
 
 
 def store_entry_points(raw: RawClient, key: str, source: str) -> None:
-    """Stores a script all of whose functions with three parameters of those names are entry points, unless it is there."""
+    """Stores a script unless it is there; the functions that ``entry_point`` made are its entry points."""
     if not raw.call("EXISTS", key):
-        heads = (line for line in source.splitlines() if line.startswith("def ") and "(tensors: List[Tensor], keys" in line)
-        store_script(raw, key, source, *(head[4 : head.index("(")] for head in heads))
+        store_script(raw, key, source, *_HEAD.findall(source))
 
 
 def script_command(

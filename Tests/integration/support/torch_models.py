@@ -82,5 +82,69 @@ def failing() -> bytes:
     return _module("raise")
 
 
+def no_inputs() -> bytes:
+    """Two ones, of nothing."""
+    return _module("no_inputs")
+
+
+def many_parameters() -> bytes:
+    """`first` + `second_one` * `x3`."""
+    return _module("many_parameters")
+
+
+def mixed_tuple() -> bytes:
+    """The input twice, with a number between."""
+    return _module("mixed_tuple")
+
+
+def maybe_output() -> bytes:
+    """The input, declared as something that may be missing: has no outputs."""
+    return _module("maybe_output")
+
+
+def writes_input() -> bytes:
+    """Adds 1 to the input itself, and returns it."""
+    return _module("writes_input")
+
+
+def writes_in_submodule() -> bytes:
+    """Adds 1 to the first row of the input, and returns the row: by a part of the module, through a view."""
+    return _module("writes_in_submodule")
+
+
+def writes_statistics() -> bytes:
+    """Normalizes `x` [n, c] and updates `mean` and `var` [c]."""
+    return _module("writes_statistics")
+
+
+def divides() -> bytes:
+    """The remainder and the quotient of the integers `a` and `b`."""
+    return _module("divides")
+
+
+def fork() -> bytes:
+    """4 x + 2, in two parts that may run at the same time."""
+    return _module("fork")
+
+
+def fork_raise() -> bytes:
+    """As `failing`, in a part that may run at the same time."""
+    return _module("fork_raise")
+
+
+def endless(where: str = "") -> bytes:
+    """Returns the input, but never if its sum is positive. `where`: "in_submodule", "fork" or "fork_left"."""
+    return _module(f"endless_{where}" if where else "endless")
+
+
+# What uses the server's files, and where.
+FILE_USERS = ("saves", "reads", "saves_in_submodule", "saves_unused", "saves_while_loading")
+
+
+def file_user(name: str) -> bytes:
+    """One of FILE_USERS; the file is `written-by-a-model`."""
+    return _module(name)
+
+
 def _module(name: str) -> bytes:
     return (made_with_torch("torch_models.py") / f"torch-{name}.pt").read_bytes()

@@ -1,5 +1,5 @@
-// Divisions of integers that the processor refuses, which would end the process: by zero, and where the quotient does not
-// fit. libtorch leaves some of them to the processor; programs get operators that throw instead.
+// Divisions of integers that the processor refuses, which would end the process: by zero, and where the quotient does
+// not fit. libtorch leaves some of them to the processor; programs get operators that throw instead.
 #pragma once
 
 #include <torch/csrc/jit/ir/ir.h>
@@ -59,8 +59,8 @@ inline c10::Scalar scalar_floordiv(const c10::Scalar &dividend, const c10::Scala
     return c10::Scalar(std::floor(dividend.toDouble() / divisor.toDouble()));
 }
 
-/// Gives the divisions of a graph to the operators below. In the graph itself: what stood beside a division would come too
-/// late for constants, which are calculated before anything runs.
+/// Gives the divisions of a graph to the operators below. Nothing beside a division would do: with constants it is
+/// calculated before anything runs.
 inline void make_divisions_safe(torch::jit::Graph &graph) {
     static const std::unordered_map<std::string, const char *> replacements = {
         {"aten::remainder.int", "redisai::remainder"},
