@@ -39,7 +39,11 @@ public final class ScriptHost: Sendable {
     public func runModel(
         at key: UnsafeRawBufferPointer, inputs: [Tensor], outputCount: Int
     ) throws(InferenceError) -> [Tensor] {
-        let model = try watch.whileWaiting { () throws(InferenceError) in try server.model(at: key) }
+        let model = try watch.whileWaiting { () throws(InferenceError) in
+            let model = try server.model(at: key)
+            waitUntilLoaded(model)
+            return model
+        }
         if let loaded = model.loaded {
             try check(inputs.count, loaded.inputNames.count, "inputs")
             try check(outputCount, loaded.outputNames.count, "outputs")
@@ -50,6 +54,14 @@ public final class ScriptHost: Sendable {
             outputs.append(output)
         }
         return outputs
+    }
+
+    /// Models that come from a data file are built after the start: scripts wait for them, as clients' requests do.
+    private func waitUntilLoaded(_ model: Model) {
+        guard case .loading = model.phase else { return }
+        let loaded = Pending<Bool>()
+        model.whenLoaded { loaded.fulfil(true) }
+        _ = loaded.wait()
     }
 
     private func check(_ count: Int, _ expected: Int, _ what: String) throws(InferenceError) {
