@@ -8,6 +8,7 @@ they are expensive to make. Tests that need a server of their own ask for ``star
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -15,7 +16,11 @@ import redis
 from support.resp import OK, RawClient
 from support.server import EnvironmentProblem, Server, ServerKind, kinds_from_environment, module_from_environment, tail
 
+# A test that needs one has the mark `gpu`.
+GPU = Path("/dev/nvidia0")
+
 _not_run: list[str] = []
+_need_gpu: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,6 +38,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("server_kind", kinds, ids=[kind.name for kind in kinds], scope="module", indirect=True)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a GPU what needs one is not run: neither passed nor failed, but named in the summary."""
+    if GPU.exists():
+        return
+    left_out = [item for item in items if item.get_closest_marker("gpu")]
+    if left_out:
+        _need_gpu.extend(item.nodeid for item in left_out)
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped or hasattr(report, "wasxfail"):
         _not_run.append(report.nodeid)
@@ -42,12 +58,18 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A test that was skipped or expected to fail has shown nothing, so the session fails."""
     if _not_run and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if _need_gpu and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = pytest.ExitCode.OK
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _not_run:
         terminalreporter.section("skipped or xfailed tests count as failures", red=True)
         for nodeid in _not_run:
+            terminalreporter.line(nodeid)
+    if _need_gpu:
+        terminalreporter.section("not run: no GPU", yellow=True)
+        for nodeid in _need_gpu:
             terminalreporter.line(nodeid)
 
 

@@ -10,7 +10,9 @@ public struct SharedLibrary: @unchecked Sendable {
     ///
     /// - Throws: the dynamic loader's text.
     public init(path: String) throws(InferenceError) {
-        guard let handle = dlopen(path, RTLD_NOW | RTLD_LOCAL) else {
+        // Even one that is not what was looked for stays in memory: what it has registered to run when the process ends
+        // must still be there.
+        guard let handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE) else {
             throw InferenceError(dlerror().map { String(cString: $0) } ?? "\(path) cannot be opened")
         }
         self.path = path
@@ -28,7 +30,7 @@ public struct SharedLibrary: @unchecked Sendable {
         return unsafeBitCast(address, to: type)
     }
 
-    /// Gives the library back, when it turns out not to be what was looked for. To be called before its first use.
+    /// Forgets the library, when it turns out not to be what was looked for. To be called before its first use.
     public func close() {
         dlclose(handle)
     }

@@ -59,8 +59,8 @@ struct ModelClause {
             if arguments.peek?.matches("INPUTS") == true { throw .inputsNotAllowed }
             return ([], [])
         }
-        if arguments.peek?.matches("BLOB") == true, let start = arguments[arguments.position + 1],
-            start.withBytes({ hasNames($0) })
+        if arguments.peek?.matches("BLOB") == true,
+            startOfModel(arguments).withUnsafeBytes({ $0.count > 0 && hasNames($0) })
         {
             return ([], [])
         }
@@ -69,6 +69,17 @@ struct ModelClause {
         guard arguments.consume("OUTPUTS") else { throw CommandError("ERR OUTPUTS not specified for \(backend.name)") }
         let outputs = try parseNameList(&arguments, badCount: .invalidOutputCount, tooFew: .tooFewOutputNames)
         return (inputs, outputs)
+    }
+
+    /// The model's first bytes, which may come in any number of arguments after the word BLOB, which is next.
+    private func startOfModel(_ arguments: Arguments) -> [UInt8] {
+        var start: [UInt8] = []
+        var position = arguments.position + 1
+        while start.count < NamesRule.startSize, let chunk = arguments[position] {
+            chunk.withBytes { start += $0.prefix(NamesRule.startSize - start.count) }
+            position += 1
+        }
+        return start
     }
 
     private func parseNameList(

@@ -88,6 +88,9 @@ public enum NamesRule: Sendable {
     /// From the client, who must give them; except with a model whose first bytes make the function say that the file
     /// has names itself.
     case fromClient(unless: @Sendable (_ start: UnsafeRawBufferPointer) -> Bool = { _ in false })
+
+    /// How many first bytes the function gets, unless the file is shorter: a header of any archive.
+    public static let startSize = 512
 }
 
 /// What an engine must respect.

@@ -52,6 +52,67 @@ def read_file() -> bytes:
     return _graph("read_file")
 
 
+def unsafe(name: str) -> bytes:
+    """A graph that reaches out of the computation: the operation of that name, or `ReadFile` in a function that is
+    `called` or `uncalled`. The input is a STRING, of rank 0; for `WriteFile` a name and a content."""
+    return _program(f"unsafe-{name}")
+
+
+def loop(flow: str) -> bytes:
+    """FLOAT [1] in, the number of rounds that the loop takes, and out; `flow` is v1 or v2."""
+    return _program(f"loop-{flow}")
+
+
+def where() -> bytes:
+    """The places where a FLOAT of any shape is not zero, INT64 [any, rank]."""
+    return _program("where")
+
+
+def split() -> bytes:
+    """FLOAT [4] in two halves: `output` has two ports."""
+    return _program("split")
+
+
+def constant() -> bytes:
+    """`output` is [1, 2], whatever the input."""
+    return _program("constant")
+
+
+def no_output() -> bytes:
+    """The node `output` has no ports."""
+    return _program("no_output")
+
+
+def half_input() -> bytes:
+    """The Placeholder is of a type that the module does not have."""
+    return _program("half_input")
+
+
+def ranks() -> bytes:
+    """A FLOAT in the shape that the INT32 vector `shape` says."""
+    return _program("ranks")
+
+
+def fill() -> bytes:
+    """Ones in the shape that the input, an INT64 vector, says."""
+    return _program("fill")
+
+
+def parse() -> bytes:
+    """STRING to FLOAT."""
+    return _program("parse")
+
+
+def characters() -> bytes:
+    """STRING with a NUL and a letter added to each: no STRING of the module."""
+    return _program("characters")
+
+
+def matmul() -> bytes:
+    """The square of a FLOAT matrix."""
+    return _program("matmul")
+
+
 def archive(folder: Path) -> bytes:
     """A SavedModel as it is stored: what `tar -C folder -c .` makes."""
     memory = io.BytesIO()
@@ -62,3 +123,7 @@ def archive(folder: Path) -> bytes:
 
 def _graph(name: str) -> bytes:
     return (made_with_tensorflow("tensorflow_models.py") / f"tf-{name}.pb").read_bytes()
+
+
+def _program(name: str) -> bytes:
+    return (made_with_tensorflow("tensorflow_programs.py") / f"tf-{name}.pb").read_bytes()

@@ -5,6 +5,8 @@ Each has one signature, `serving_default`. Unless told otherwise its input is `i
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from support.workshop import made_with_tensorflow
@@ -40,6 +42,29 @@ def int8() -> bytes:
     return _model("int8")
 
 
+def uint8() -> bytes:
+    """The same network as int8(), with UINT8 in and out."""
+    return _program("tflite-uint8.tflite").read_bytes()
+
+
+def uint8_samples() -> tuple[np.ndarray, np.ndarray]:
+    """Inputs of uint8(), [rows, 4], and what LiteRT's own Python package answers."""
+    return np.load(_program("uint8-inputs.npy")), np.load(_program("uint8-answers.npy"))
+
+
+def special(name: str) -> bytes:
+    """A model that something is wrong or odd with.
+
+    - `custom`, `dispatch`: its operator is one that only has a name; that of the ones that call a vendor's library
+    - `offset`: weights behind the file
+    - `half-input`, `half-output`, `uint32`: FLOAT16 in; FLOAT16, or UINT32, out
+    - `where`: the places where FLOAT [any, 3] is positive, INT64 [any, 2]
+    - `loop`: the number of `rounds`, FLOAT [1], comes out, after as many
+    - `pairs`: a b^T of `a` and `b`, FLOAT [any, 3]
+    """
+    return _program(f"tflite-{name}.tflite").read_bytes()
+
+
 def reshape(dtype: str) -> bytes:
     """[2, 3] to [3, 2], of one of the module's types, STRING included."""
     return _model(f"reshape-{dtype}")
@@ -47,3 +72,7 @@ def reshape(dtype: str) -> bytes:
 
 def _model(name: str) -> bytes:
     return (made_with_tensorflow("tensorflow_models.py") / f"tflite-{name}.tflite").read_bytes()
+
+
+def _program(name: str) -> Path:
+    return made_with_tensorflow("tflite_programs.py") / name
