@@ -91,6 +91,7 @@ test: test-unit test-integration ## Run all tests on all three servers
 
 .PHONY: test-unit
 test-unit: swift engines ## Run the unit tests
+	@$(BOOTSTRAP) ensure basic-pitch silero-vad
 	@mkdir -p $(REPORTS)
 	@echo "==> unit tests"
 	@eval "$$($(BOOTSTRAP) env)"; \

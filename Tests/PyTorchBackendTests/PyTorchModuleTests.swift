@@ -69,7 +69,7 @@ extension PyTorchTests {
 
         @Test func `a wrong type is told`() throws {
             let module = try load("  def forward(self: __torch__.M, x: int) -> Tensor:\n    return torch.tensor(x)")
-            #expect(throws: InferenceError.self) { try module.run([floats(1)]) }
+            #expect(throws: InferenceError.self) { try module.run([floats(1, 2)]) }
         }
 
         @Test func `operations on files are refused`() {

@@ -116,8 +116,8 @@ extension TensorFlowTests {
     @Suite struct BasicPitchTests {
         private static func file(_ path: String) throws -> [UInt8] {
             guard let folder = getenv("REDISAI_BASIC_PITCH").map({ String(cString: $0) }),
-                let file = fopen("\(folder)/nmp/\(path)", "r")
-            else { throw Engine.Missing("REDISAI_BASIC_PITCH", "the folder with the SavedModel nmp") }
+                let file = fopen("\(folder)/basic_pitch/saved_models/icassp_2022/nmp/\(path)", "r")
+            else { throw Engine.Missing("REDISAI_BASIC_PITCH", "the folder of the package basic-pitch") }
             defer { fclose(file) }
             var bytes: [UInt8] = []
             var buffer = [UInt8](repeating: 0, count: 65_536)

@@ -43,9 +43,9 @@ enum Engine {
 
     /// A real network: 2 s of audio to notes.
     static func audioModel() throws -> [UInt8] {
-        let folder = try variable("REDISAI_BASIC_PITCH", "the folder with nmp.tflite")
-        guard let file = fopen("\(folder)/nmp.tflite", "rb") else {
-            throw Missing(variable: "REDISAI_BASIC_PITCH", content: "the folder with nmp.tflite")
+        let folder = try variable("REDISAI_BASIC_PITCH", "the folder of the package basic-pitch")
+        guard let file = fopen("\(folder)/basic_pitch/saved_models/icassp_2022/nmp.tflite", "rb") else {
+            throw Missing(variable: "REDISAI_BASIC_PITCH", content: "the folder of the package basic-pitch")
         }
         defer { fclose(file) }
         var content: [UInt8] = []
