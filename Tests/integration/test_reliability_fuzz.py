@@ -26,7 +26,7 @@ from reliability.processes import footprint_when_empty, resident_bytes  # noqa: 
 ROUNDS = 5
 """Of 4,000 commands and more each."""
 # Engines differ in how long their process takes to start that tries a file out.
-MODEL_FILES = {"onnx": 100, "graph": 8, "saved_model": 8, "tflite": 100, "torch": 15, "script": 15}
+MODEL_FILES = {"onnx": 100, "graph": 6, "saved_model": 6, "tflite": 100, "torch": 8, "script": 8}
 MODEL_SEED = "short form"
 MEMORY_TOLERANCE_BYTES = 65_536
 SIZE_LIMIT = 512 * 1024 * 1024
@@ -74,14 +74,13 @@ def test_commands(start_server):
 
 @pytest.mark.parametrize("name", MODEL_FILES)
 def test_damaged_model_files(start_server, name):
-    """A file that the engine takes for a model runs or fails, in time; another is refused. The sound ones work."""
+    """A file that the engine takes for a model runs or fails, in time; another is refused."""
     family, count = FAMILIES[name], MODEL_FILES[name]
     server = start_server(*model_campaign.module_args(family))
-    problems = model_campaign.try_sound_files(server, family, with_large=False)
     tally = model_campaign.ModelTally()
     fuzzer = model_campaign.ModelFuzzer(MODEL_SEED, family, large_share=0.02)
-    number, found = model_campaign.run_range(server, fuzzer, tally, 0, count)
-    assert not problems + found, "\n".join(problems + found)
+    number, problems = model_campaign.run_range(server, fuzzer, tally, 0, count)
+    assert not problems, "\n".join(problems)
     assert number == count
     assert tally.outcomes["stored"] > count // 10 and tally.outcomes["refused"] > count // 10, tally
 

@@ -186,6 +186,7 @@ def main() -> int:
     options = _parse_arguments()
     engines = chosen_engines(options.engines)
     names = [*formats_of(engines), *([SCRIPT] if "TORCH" in engines else [])]
+    names = [name for name in names if not options.formats or name in options.formats.split(",")]
     kinds = [kind for kind in kinds_from_environment() if not options.servers or kind.name in options.servers]
     checked_count = max(20, int(options.count * CHECKED_SHARE))
     print(f"{', '.join(names)}: {options.count:,} rounds without MODEL_CHECK, {checked_count:,} with")
@@ -208,6 +209,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="leaks", description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=1000, help="rounds per format without MODEL_CHECK")
     parser.add_argument("--engines", default="", help="such as onnx,torch; default: all")
+    parser.add_argument("--formats", default="", help=f"of {', '.join(FORMATS)}, {SCRIPT}; default: all of the engines")
     parser.add_argument("servers", nargs="*", help="names from REDISAI_SERVERS; default: all")
     return parser.parse_args()
 

@@ -111,10 +111,10 @@ def limit_address_space(server: Server) -> None:
     resource.prlimit(server.pid, resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
 
 
-def try_sound_files(server: Server, family: Family, with_large: bool = True) -> list[str]:
+def try_sound_files(server: Server, family: Family) -> list[str]:
     """A test of the test: the bases are stored and run, or nothing would be learnt from what is done to them."""
     problems = []
-    for name, base in {**family.bases(), **(family.large() if with_large else {})}.items():
+    for name, base in {**family.bases(), **family.large()}.items():
         tally = ModelTally()
         try:
             _try_file(server, family, base, base.blob, tally, Random(name))
