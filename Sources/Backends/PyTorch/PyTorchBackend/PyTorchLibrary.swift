@@ -25,6 +25,7 @@ final class PyTorchLibrary: @unchecked Sendable {
             intra_op_threads: Int32(clamping: settings.intraOpParallelism),
             inter_op_threads: Int32(clamping: settings.interOpParallelism),
             memory_limit: settings.memoryLimit == 0 ? EngineSettings.machineMemoryLimit : settings.memoryLimit,
+            process_limit: EngineSettings.machineMemoryLimit,
             allocate: memory.allocate, deallocate: memory.deallocate,
             // Balances the retain in `PyTorchInputs`.
             release_owner: { owner in owner.map { Unmanaged<Tensor>.fromOpaque($0).release() } })

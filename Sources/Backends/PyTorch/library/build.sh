@@ -14,6 +14,6 @@ pytorch=$(dirname "$(dirname "$(realpath "$0")")")
     -I"$pytorch/CPyTorch/include" \
     -isystem "$engine/include" -isystem "$engine/include/torch/csrc/api/include" \
     -fopenmp -Wall -Wextra \
-    "$pytorch/library/redisai_torch.cpp" -o "$output" \
+    "$pytorch/library/redisai_torch.cpp" "$pytorch/library/heap.cpp" -o "$output" \
     -Wl,-soname,redisai_torch.so -Wl,-rpath,'$ORIGIN' -Wl,--no-as-needed \
     -L"$engine" -l:libtorch_cpu.so -l:libc10.so -l:libgomp.so.1

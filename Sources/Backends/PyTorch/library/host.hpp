@@ -132,6 +132,15 @@ inline c10::List<c10::IValue> as_list(const c10::IValue &value) {
     return list;
 }
 
+/// Stands before each multiplication of a list: one operation that could take all memory before anything is asked.
+inline void check_list_product(const c10::IValue &list, int64_t count) {
+    constexpr size_t limit = 1 << 24;
+    size_t length = list.isList() ? list.toListRef().size() : 0;
+    if (length > 0 && count > 0 && static_cast<size_t>(count) > limit / length) {
+        throw std::runtime_error("a list of more than " + std::to_string(limit) + " elements");
+    }
+}
+
 /// Operators with effects that only a conservative analysis respects: they are neither reordered nor left out.
 inline void register_operators() {
     using torch::jit::Operator;
@@ -168,6 +177,13 @@ inline void register_operators() {
             effects),
         Operator(
             "redisai::check_interrupt() -> ()", [](Stack &) { check_interrupt(); }, effects),
+        Operator(
+            "redisai::check_list_product(Any list, int count) -> ()",
+            [](Stack &stack) {
+                auto count = torch::jit::pop(stack).toInt();
+                check_list_product(torch::jit::pop(stack), count);
+            },
+            effects),
     });
 }
 

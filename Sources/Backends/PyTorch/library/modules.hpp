@@ -102,12 +102,16 @@ inline void describe(RTModule &model) {
 
 /// Every function of the archive, whether `forward` calls it or not.
 inline void prepare_functions(const torch::jit::CompilationUnit &unit, bool allows_unsafe_operations) {
+    SizeCheck sizes;
+    for (auto *function : unit.get_functions()) sizes.check(*function);
     for (auto *function : unit.get_functions()) {
         auto *graph_function = torch::jit::tryToGraphFunction(*function);
         if (graph_function == nullptr) continue;
         if (!allows_unsafe_operations) check_operations(*graph_function->graph());
         make_interruptible(*graph_function->graph());
         make_divisions_safe(*graph_function->graph());
+        fill_empty_tensors(*graph_function->graph());
+        check_list_products(*graph_function->graph());
     }
 }
 
@@ -144,9 +148,9 @@ inline RTModule *load_module(const void *bytes, size_t count, c10::Device device
     prepare_functions(*unit, allows_unsafe_operations);
     auto model = std::unique_ptr<RTModule>(new RTModule{std::move(module), device, {}, 0, 0, true, true, {}});
     describe(*model);
-    auto graph = inlined_graph(model->module.get_method("forward").function());
-    model->writes_inputs = writes_tensors(*graph);
-    model->has_state = changes_state(graph);
+    auto &forward = model->module.get_method("forward").function();
+    model->writes_inputs = WriteAnalysis().writes(forward);
+    model->has_state = changes_state(inlined_graph(forward));
     return model.release();
 }
 

@@ -14,6 +14,7 @@
 #include <torch/version.h>
 
 #include "divisions.hpp"
+#include "heap.hpp"
 #include "memory.hpp"
 #include "modules.hpp"
 #include "scripts.hpp"
@@ -58,6 +59,7 @@ char *start(const RTSettings *settings) {
     return guarded([settings] {
         torch::jit::setPrintHandler([](const std::string &) {});
         CountingAllocator::shared().configure(*settings);
+        limit_heap(settings->process_limit);
         c10::SetCPUAllocator(&CountingAllocator::shared(), /*priority=*/UINT8_MAX);
         release_owner = settings->release_owner;
         if (settings->intra_op_threads > 0) at::set_num_threads(settings->intra_op_threads);

@@ -55,8 +55,9 @@ inline RTScript *compile_script(const char *source, c10::Device device, bool all
     // The parser wants the last line ended; who stores a script need not know.
     script->unit->define(std::nullopt, std::string(source) + "\n", std::make_shared<ScriptResolver>(), nullptr);
     prepare_functions(*script->unit, allows_unsafe_operations);
+    WriteAnalysis analysis;
     for (auto *function : script->unit->get_functions()) {
-        script->functions[function->name()] = {function, writes_tensors(*inlined_graph(*function))};
+        script->functions[function->name()] = {function, analysis.writes(*function)};
     }
     return script.release();
 }

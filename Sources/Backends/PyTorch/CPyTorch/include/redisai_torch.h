@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 // Raised with every change of the table or of a struct.
-#define REDISAI_TORCH_INTERFACE_VERSION 1
+#define REDISAI_TORCH_INTERFACE_VERSION 2
 
 typedef enum RTDataType {
     RT_FLOAT,
@@ -76,6 +76,8 @@ typedef struct RTSettings {
     int32_t inter_op_threads;
     // Bytes that tensors may take on the CPU; 0: no limit.
     size_t memory_limit;
+    // Bytes that the process may have in memory before what programs allocate besides tensors is refused; 0: no limit.
+    size_t process_limit;
     void *(*allocate)(size_t bytes);
     void (*deallocate)(void *block);
     void (*release_owner)(void *owner);
