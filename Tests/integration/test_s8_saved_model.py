@@ -238,7 +238,8 @@ class TestHostileArchives:
 
     def test_folders_in_folders(self, raw):
         files = saved_models.two() | {"assets/" + "x/" * 40 + "y": b""}
-        assert raw.call(*store_command(pack(files))) == Error("ERR SavedModel archive: folders within folders, too many")
+        expected = Error("ERR SavedModel archive: folders within folders, too many")
+        assert raw.call(*store_command(pack(files))) == expected
 
     @pytest.mark.parametrize("form", FORMATS)
     def test_cut_short(self, raw, form):

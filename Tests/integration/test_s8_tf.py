@@ -41,7 +41,9 @@ def forbidden(operation, node):
 
 
 class TestNames:
-    @pytest.mark.parametrize("inputs", [("a", "none"), ("none", "b"), ("a", "mul"), ("a:0", "b"), ("a", ""), ("A", "b")])
+    @pytest.mark.parametrize(
+        "inputs", [("a", "none"), ("none", "b"), ("a", "mul"), ("a:0", "b"), ("a", ""), ("A", "b")], ids=str
+    )
     def test_inputs_must_be_placeholders(self, raw, inputs):
         bad = next(name for name in inputs if name not in ("a", "b"))
         assert raw.call(*store_command("m", tf_models.mul(), inputs, ("mul",))) == no_input(bad)
