@@ -25,7 +25,7 @@ SAMPLES = 4096
 SCRIPT_KEY = "script"
 SHARED_KEY = "shared"
 """Twice its input in whatever format it was stored last; replaced and deleted all the time."""
-LONG_COUNT = 20_000
+LONG_COUNT = 5_000
 """Turns of the loop that leaving clients leave behind."""
 _PROBLEM_LIMIT = 20
 _NO_SCRIPT = "ERR script key is empty"

@@ -32,6 +32,13 @@ final class PrivateFolder {
         guard handle >= 0, flock(handle, LOCK_SH | LOCK_NB) == 0 else { throw .folderFailed }
     }
 
+    /// The folder under a name that later folders have again: TensorFlow keeps figures of every path that it has ever
+    /// loaded from, some kilobytes each. Valid while this object lives.
+    var recurringPath: String {
+        let name = "/proc/self/fd/\(handle)"
+        return access(name, X_OK) == 0 ? name : path
+    }
+
     deinit {
         Self.removeTree(path, depth: 0)
         if handle >= 0 { close(handle) }

@@ -38,7 +38,7 @@ final class UnpackedSavedModel {
     }
 
     /// The folder that the library is told to load from.
-    var path: String { folder.path + "/model" }
+    var path: String { folder.recurringPath + "/model" }
 
     /// Bytes of the files that the library reads.
     private(set) var byteCount = 0
