@@ -139,12 +139,25 @@ inline RTModule *load_module(const void *bytes, size_t count, c10::Device device
     return model.release();
 }
 
+/// An input as its parameter wants it: where that is a number, a tensor with one element of the kind stands for it.
+inline c10::IValue argument(at::Tensor tensor, const c10::FunctionSchema &schema, size_t index) {
+    if (index >= schema.arguments().size() || tensor.numel() != 1) return tensor;
+    auto kind = schema.arguments()[index].type()->kind();
+    bool is_integer = at::isIntegralType(tensor.scalar_type(), /*includeBool=*/false);
+    if (kind == c10::TypeKind::IntType && is_integer) return tensor.item().toLong();
+    if (kind == c10::TypeKind::FloatType && tensor.is_floating_point()) return tensor.item().toDouble();
+    if (kind == c10::TypeKind::BoolType && tensor.scalar_type() == at::kBool) return tensor.item().toBool();
+    return tensor;
+}
+
 inline std::vector<at::Tensor> run_module(RTModule &model, RTRun *run, const Inputs &inputs) {
     c10::InferenceMode inference;
     ContextScope scope({run, nullptr, model.device});
     torch::jit::Stack stack{model.module._ivalue()};
-    for (auto &tensor : inputs.tensors(model.device, model.writes_inputs)) stack.emplace_back(std::move(tensor));
     auto &forward = model.module.get_method("forward").function();
+    for (auto &tensor : inputs.tensors(model.device, model.writes_inputs)) {
+        stack.push_back(argument(std::move(tensor), forward.getSchema(), stack.size()));
+    }
     forward.getSchema().checkAndNormalizeInputs(stack, {});
     std::unique_lock<std::mutex> lock(model.mutex, std::defer_lock);
     if (model.has_state) lock.lock();
