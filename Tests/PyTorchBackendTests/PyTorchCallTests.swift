@@ -173,11 +173,6 @@ extension PyTorchTests {
             #expect(outputs.map(\.floats) == [[1, 3, 2, 4], [2, 4], [3, 4, 1, 2], [1, 2, 1, 2]])
         }
 
-        @Test func `sparse tensors come out dense`() throws {
-            let script = try Engine.compile("def f(a):\n    return a.to_sparse()")
-            #expect(try script.call("f", [floats(0, 5, 0)]).first?.floats == [0, 5, 0])
-        }
-
         @Test(arguments: [
             "a", "[a]", "[a, b][:1]", "(a,)",
         ])

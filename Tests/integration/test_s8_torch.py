@@ -191,7 +191,7 @@ class TestRun:
         [
             ("linear", [(2, 7)], "mat1 and mat2 shapes cannot be multiplied"),
             ("two", [(2,), (3,)], "The size of tensor a (2) must match the size of tensor b (3)"),
-            ("number", [(2,), (1,)], "Expected a value of type 'int' for argument 'factor'"),
+            ("number", [(2,), (2,)], "Expected a value of type 'int' for argument 'factor'"),
         ],
     )
     def test_wrong_shapes_and_types(self, raw, name, shapes, text):
@@ -202,6 +202,18 @@ class TestRun:
             set_tensor(raw, keys[-1], np.ones(shape, dtype=np.float32))
         assert text in failure(execute(raw, "m", keys, ["y"]))
         assert (stats(raw, "m")["calls"], stats(raw, "m")["errors"]) == (1, 1)
+
+    @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+    def test_a_parameter_that_is_a_number(self, raw, shape):
+        """It takes a tensor with one element of its kind."""
+        store(raw, "m", torch_models.number())
+        set_tensor(raw, "x", [1, 2])
+        set_tensor(raw, "three", np.full(shape, 3, dtype=np.int64))
+        set_tensor(raw, "fraction", np.full(shape, 3, dtype=np.float32))
+        assert execute(raw, "m", ["x", "three"], ["y"]) == OK
+        assert get_tensor(raw, "y").tolist() == [3, 6]
+        text = "Expected a value of type 'int' for argument 'factor'"
+        assert text in failure(execute(raw, "m", ["x", "fraction"], ["y"]))
 
     def test_an_exception(self, raw):
         store(raw, "m", torch_models.failing())

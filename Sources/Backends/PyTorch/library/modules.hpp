@@ -154,15 +154,15 @@ inline RTModule *load_module(const void *bytes, size_t count, c10::Device device
     return model.release();
 }
 
-/// An input as the parameter at `index` wants it: a number, if so declared, from a tensor of one element.
+/// An input as its parameter wants it: where that is a number, a tensor with one element of the kind stands for it.
 inline c10::IValue argument(const at::Tensor &tensor, const c10::FunctionSchema &schema, size_t index) {
     if (index >= schema.arguments().size() || tensor.numel() != 1) return tensor;
-    switch (schema.arguments()[index].type()->kind()) {
-        case c10::TypeKind::IntType: return tensor.item().toLong();
-        case c10::TypeKind::FloatType: return tensor.item().toDouble();
-        case c10::TypeKind::BoolType: return tensor.item().toBool();
-        default: return tensor;
-    }
+    auto kind = schema.arguments()[index].type()->kind();
+    bool is_integer = at::isIntegralType(tensor.scalar_type(), /*includeBool=*/false);
+    if (kind == c10::TypeKind::IntType && is_integer) return tensor.item().toLong();
+    if (kind == c10::TypeKind::FloatType && tensor.is_floating_point()) return tensor.item().toDouble();
+    if (kind == c10::TypeKind::BoolType && tensor.scalar_type() == at::kBool) return tensor.item().toBool();
+    return tensor;
 }
 
 inline std::vector<at::Tensor> run_module(RTModule &model, RTRun *run, const Inputs &inputs) {
