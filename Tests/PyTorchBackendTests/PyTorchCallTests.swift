@@ -167,6 +167,22 @@ extension PyTorchTests {
             #expect(try script.failure("f", [floats(1)]) == text)
         }
 
+        @Test(arguments: [
+            "torch.empty([1000])", "torch.empty_like(torch.ones(1000))", "a.new_empty([1000])",
+        ])
+        func `tensors without values hold zeros, not what the memory held before`(expression: String) throws {
+            let script = try Engine.compile("def f(a):\n    return \(expression)")
+            for _ in 0..<3 {
+                #expect(try script.call("f", [floats(1)]).first?.floats.allSatisfy { $0 == 0 } == true)
+            }
+        }
+
+        @Test(arguments: ["[0] * 1000000000000", "1000000000000 * [a]"])
+        func `endless lists are refused`(expression: String) throws {
+            let script = try Engine.compile("def f(a):\n    return torch.tensor(len(\(expression)))")
+            #expect(try script.failure("f", [floats(1)])?.contains("a list of more than 16777216 elements") == true)
+        }
+
         @Test func `views come out in the order of their elements`() throws {
             let script = try Engine.compile("def f(a):\n    return a.t(), a[:, 1], a.flip([0]), a[0].expand([2, 2])")
             let outputs = try script.call("f", [floats(1, 2, 3, 4, shape: [2, 2])], outputs: 4)

@@ -114,6 +114,12 @@ extension PyTorchTests {
             }
         }
 
+        @Test func `a program that its calls make large is refused`() {
+            var source = "def g0(x):\n    return x + x\n"
+            for level in 1...18 { source += "def g\(level)(x):\n    return g\(level - 1)(g\(level - 1)(x))\n" }
+            #expect(Engine.refusal(source) == "ERR TorchScript is too large once its calls are inlined")
+        }
+
         @Test func `saving is refused`() {
             #expect(
                 Engine.refusal("def f(x):\n    torch.save(x, 'file')\n    return x")
@@ -125,6 +131,10 @@ extension PyTorchTests {
             ("torch._sparse_coo_tensor_unsafe(x, x, [1])", "aten::_sparse_coo_tensor_unsafe"),
             ("torch._sparse_csr_tensor_unsafe(x, x, x, [1])", "aten::_sparse_csr_tensor_unsafe"),
             ("torch._unsafe_index(x, [x])", "aten::_unsafe_index"),
+            ("torch._nested_tensor_size(x)", "aten::_nested_tensor_size"),
+            ("torch.sparse_coo_tensor(x, x, [1])", "aten::sparse_coo_tensor"),
+            ("torch.threshold_backward(x, x, 1)", "aten::threshold_backward"),
+            ("x.resize_([1000])", "aten::resize_"),
         ])
         func `operations on files and foreign memory are refused`(expression: String, operation: String) {
             let text = "ERR TorchScript holds the operation \(operation), which is not allowed"
