@@ -9,6 +9,7 @@ done once before it is measured, so that files are in the page cache. Prints a t
 """
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -22,6 +23,14 @@ from support.resp import OK, Argument, RawClient
 from support.server import Server
 
 SCRIPT = "script"
+LABELS = {
+    "onnx": "ONNX",
+    "frozen_graph": "TF, frozen graph",
+    "saved_model": "TF, SavedModel",
+    "tflite": "TFLITE",
+    "torch": "TORCH",
+    SCRIPT: "TORCH, a script",
+}
 TRANSACTIONS = 1
 
 
@@ -103,10 +112,13 @@ def measure(binary: str, module: str, name: str, rounds: int) -> dict[str, Times
 def row(name: str, by_check: dict[str, Times]) -> str:
     checked, unchecked = by_check["YES"], by_check["NO"]
     median = statistics.median
-    engine = "TORCH, a script" if name == SCRIPT else f"{FORMATS[name].engine}, {name.replace('_', ' ')}"
+    milliseconds = [
+        1000 * median(seconds)
+        for seconds in (checked.until_pong + unchecked.until_pong, checked.until_answer, unchecked.until_answer)
+    ]
+    engine = LABELS[name]
     return (
-        f"| {engine} | {median(checked.until_pong + unchecked.until_pong):.2f} "
-        f"| {median(checked.until_answer):.2f} | {median(unchecked.until_answer):.2f} "
+        f"| {engine} | {' | '.join(f'{value:.0f}' for value in milliseconds)} "
         f"| {median(checked.rss_before + unchecked.rss_before) / 1e6:.0f} "
         f"| {median(checked.rss_after + unchecked.rss_after) / 1e6:.0f} |"
     )
@@ -121,10 +133,10 @@ def main() -> int:
     options = parser.parse_args()
     engines = chosen_engines(options.engines)
     rows = [
-        row(name, measure(options.server, options.module, name, options.rounds))
+        row(name, measure(options.server, os.path.abspath(options.module), name, options.rounds))
         for name in [*formats_of(engines), *([SCRIPT] if "TORCH" in engines else [])]
     ]
-    print("| | s until PONG | then s until the first answer | with `MODEL_CHECK NO` | MB before | MB after |")
+    print("| | ms until PONG | then ms until the first answer | with `MODEL_CHECK NO` | MB before | MB after |")
     print("|---|---|---|---|---|---|")
     print("\n".join(rows))
     return 0

@@ -28,7 +28,9 @@ LIMIT_SECONDS = 240
 def test_all_engines_at_once(start_server):
     """Every answer is right, and there are no threads but those that the configuration explains."""
     seed = secrets.token_hex(4)
-    result = hammer_engines(start_server(*MODULE_ARGS, "MODEL_CHECK", "NO"), list(ENGINES.values()), seed, SECONDS, CLIENTS)
+    result = hammer_engines(
+        start_server(*MODULE_ARGS, "MODEL_CHECK", "NO"), list(ENGINES.values()), seed, SECONDS, CLIENTS
+    )
     assert not result.problems, "\n".join([f"seed {seed}", *result.problems])
     used = {name.split()[0] for name in result.findings.operations}
     assert used >= {*FORMATS, SCRIPT, *(f"script>{name}" for name in FORMATS)}, used

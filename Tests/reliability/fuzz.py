@@ -14,21 +14,22 @@ from support.server import Server, ServerKind, kinds_from_environment, module_fr
 
 from reliability import command_campaign, command_fuzz, model_campaign
 from reliability.engine_models import chosen_engines
-from reliability.model_families import families_of
+from reliability.model_families import FAMILIES, Family, families_of
 
 
 def main() -> int:
     options = _parse_arguments()
     seed = options.seed or secrets.token_hex(4)
     kinds = [kind for kind in kinds_from_environment() if not options.servers or kind.name in options.servers]
-    engines = chosen_engines(options.engines)
+    families = families_of(chosen_engines(options.engines))
+    families = [family for family in families if not options.formats or family.name in options.formats.split(",")]
     print(f"seed {seed} (repeat with SEED={seed}), {options.count:,} commands, {options.models:,} files per format")
     problems: list[str] = []
     for kind in kinds:
         if options.count:
             problems += fuzz_commands(kind, seed, options.count)
         if options.models:
-            problems += fuzz_models(kind, seed, options.models, engines)
+            problems += fuzz_models(kind, seed, options.models, families)
     for problem in problems:
         print(f"PROBLEM {problem}", file=sys.stderr)
     print(f"seed {seed}: {len(problems)} problems")
@@ -51,10 +52,10 @@ def fuzz_commands(kind: ServerKind, seed: str, count: int) -> list[str]:
         return campaign.problems + ([report] if report and not campaign.troubles else [])
 
 
-def fuzz_models(kind: ServerKind, seed: str, count: int, engines: list[str]) -> list[str]:
+def fuzz_models(kind: ServerKind, seed: str, count: int, families: list[Family]) -> list[str]:
     """The stage of damaged model files on one kind of server; so many of every format."""
     problems = []
-    for family in families_of(engines):
+    for family in families:
         print(f"==> {family.name} files on {kind.name}", flush=True)
         problems += model_campaign.run(kind, module_from_environment(), seed, count, family)
     return problems
@@ -66,6 +67,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--count", type=int, default=1_000_000, help="commands per server")
     parser.add_argument("--models", type=int, default=2_000, help="damaged files per format and server")
     parser.add_argument("--engines", default="", help="of the model files, such as onnx,torch; default: all")
+    parser.add_argument("--formats", default="", help=f"of {', '.join(FAMILIES)}; default: all of the engines")
     parser.add_argument("servers", nargs="*", help="names from REDISAI_SERVERS; default: all")
     return parser.parse_args()
 

@@ -195,8 +195,8 @@ def _loop(text: str, random: Random) -> str:
         "assert False",
         'raise ValueError("" * 3)',
         'redis.execute("GET", "x")',
-        'redis.execute("SHUTDOWN")',
-        'redis.execute("EVAL", "while 1 do end", "0")',
+        'redis.execute("SHUTDOWN", "NOSAVE")',
+        'redis.execute("BLPOP", ["nothing", "0"])',
         'redisAI.model_execute("m", [torch.ones([1])], 1)',
     )
     lines = _lines(text)
