@@ -72,11 +72,9 @@ public final class RunWatch: Sendable {
     /// for moments only.
     func interrupt(olderThan limit: Int) {
         state.withLock { state in
-            let now = clock.now()
-            guard state.waitStart == nil, let outermost = state.runs.firstIndex(where: { now - $0.start > limit })
-            else {
-                return
-            }
+            // A run that waits has lasted until it began to.
+            let now = state.waitStart ?? clock.now()
+            guard let outermost = state.runs.firstIndex(where: { now - $0.start > limit }) else { return }
             for index in outermost..<state.runs.count { state.interruptRun(index) }
         }
     }
