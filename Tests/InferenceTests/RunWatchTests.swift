@@ -186,19 +186,29 @@ import Testing
         }
     }
 
-    @Test func `who waits for the server is neither interrupted nor given up`() {
+    @Test func `a wait does not make a run overdue`() {
         watch.during(script) {
-            clock.advance(milliseconds: 10)
-            #expect(!watch.isWaiting)
             watch.whileWaiting {
                 #expect(watch.isWaiting)
-                watch.interrupt(olderThan: 0)
-                #expect(!watch.isRunning(longerThan: 0))
+                clock.advance(milliseconds: 10)
+                watch.interrupt(olderThan: 5_000_000)
+                #expect(!watch.isRunning(longerThan: 5_000_000))
             }
             #expect(!watch.isWaiting)
+            watch.interrupt(olderThan: 5_000_000)
             #expect(interrupts == [0, 0])
-            watch.interrupt(olderThan: 0)
-            #expect(interrupts == [1, 0])
+        }
+    }
+
+    @Test func `an overdue run is interrupted while it waits, but not given up`() {
+        watch.during(script) {
+            clock.advance(milliseconds: 10)
+            watch.whileWaiting {
+                watch.interrupt(olderThan: 5_000_000)
+                #expect(interrupts == [1, 0])
+                #expect(!watch.isRunning(longerThan: 5_000_000))
+            }
+            #expect(watch.isRunning(longerThan: 5_000_000))
         }
     }
 
