@@ -7,8 +7,10 @@ public final class InferenceEngine: @unchecked Sendable {
     public struct Configuration: Sendable {
         public var threadsPerQueue = 1
         public var loaderThreads = 2
-        /// Requests that may wait in one device queue.
+        /// Requests that may wait in one device queue, or for one artifact to be loaded.
         public var queueLimit = 16_384
+        /// Bytes of inputs that may wait in one device queue.
+        public var queueByteLimit = Int.max
         /// Device queues that clients may create.
         public var deviceLimit = 64
         /// Models that clients may have waiting for a loader thread.
@@ -38,6 +40,12 @@ public final class InferenceEngine: @unchecked Sendable {
     private let reportedEngines = Mutex<Set<String>>([])
     /// Where relative library paths start.
     private let backendsPath = Mutex("")
+
+    /// Whether workers are woken by ``wakeWorkers()``, once for all that came in one round of the server's events, and not
+    /// by each request. Set before the first request.
+    public var defersWakeUps = false
+    /// Queues to which steps have been added since workers were last woken. Main thread only.
+    private var sleepingQueues: [DeviceQueue] = []
 
     /// Written by `start` only.
     public private(set) var configuration = Configuration()
@@ -72,13 +80,14 @@ public final class InferenceEngine: @unchecked Sendable {
         return results.allSatisfy { $0 }
     }
 
-    /// Interrupts runs that have lasted too long, and gives up on those that do not react. To be called several times a
-    /// second.
+    /// Interrupts runs that have lasted too long, gives up on those that do not react, and ends requests that have waited too
+    /// long. To be called several times a second.
     public func endOverdueRuns() {
         let limit = configuration.runTimeout * 1_000_000
         for queue in queues.withLock({ Array($0.values) }) {
             queue.interruptRuns(olderThan: limit)
             queue.abandonRuns(olderThan: 2 * limit)
+            queue.sweep()
         }
         loader.interruptRuns(olderThan: limit)
     }
@@ -277,30 +286,46 @@ extension InferenceEngine {
 
 // MARK: Execution
 
-extension InferenceEngine {
-    /// Queues a request; its receiver is told when it has ended, and at once when it is refused. A request for an
-    /// artifact that is still loading is queued when that is ready.
+extension InferenceEngine: InferenceRequest.Dispatcher {
+    /// Begins with a request; its receiver is told when it has ended, which may be at once. Main thread only, once
+    /// ``defersWakeUps`` is set.
     public func submit(_ request: InferenceRequest) {
-        guard let artifact = request.artifact else { return }
-        if let queue = artifact.readyQueue { return enqueue(request, queue) }
+        request.start(self)
+    }
+
+    /// Passes a step on to the queue of its device. One for an artifact that is still loading is queued when that is ready.
+    func dispatch(_ step: ReadyStep, from origin: StepOrigin) {
+        guard let artifact = step.artifact else { return }
+        if let queue = artifact.readyQueue { return enqueue(step, queue, from: origin) }
         let limit = configuration.queueLimit
         guard artifact.waiterCount < limit else {
-            return request.refuse(.queueIsFull(artifact.identity.device.queueName, limit: limit))
+            return step.refuse(.queueIsFull(artifact.identity.device.queueName, requestLimit: limit))
         }
         artifact.whenLoaded { [unowned self] in
-            guard let artifact = request.artifact else { return }
+            guard let artifact = step.artifact else { return }
             if let queue = artifact.readyQueue {
-                enqueue(request, queue)
+                enqueue(step, queue, from: .loading)
             } else {
-                request.refuse(artifact.brokenError)
+                step.refuse(artifact.brokenError)
             }
         }
     }
 
-    private func enqueue(_ request: InferenceRequest, _ queue: DeviceQueue) {
-        if !queue.submit(request) {
-            request.refuse(.queueIsFull(queue.name, limit: configuration.queueLimit))
+    private func enqueue(_ step: ReadyStep, _ queue: DeviceQueue, from origin: StepOrigin) {
+        let isDeferred = origin.isClient && defersWakeUps
+        do throws(InferenceError) {
+            try queue.submit(step, from: origin, wakesWorkers: !isDeferred)
+        } catch {
+            return step.refuse(error)
         }
+        if isDeferred, !sleepingQueues.contains(where: { $0 === queue }) { sleepingQueues.append(queue) }
+    }
+
+    /// Wakes the workers for everything that has been submitted since the last call. Main thread only.
+    public func wakeWorkers() {
+        guard !sleepingQueues.isEmpty else { return }
+        for queue in sleepingQueues { queue.wakeWorkers() }
+        sleepingQueues.removeAll(keepingCapacity: true)
     }
 
     /// The queue of a device, made when it is first needed.
@@ -309,7 +334,9 @@ extension InferenceEngine {
             if let queue = queues[name] { return queue }
             guard queues.count < configuration.deviceLimit else { return nil }
             let queue = DeviceQueue(
-                name: name, threads: configuration.threadsPerQueue, limit: configuration.queueLimit, clock: clock)
+                name: name, threads: configuration.threadsPerQueue,
+                limits: DeviceQueue.Limits(requests: configuration.queueLimit, bytes: configuration.queueByteLimit),
+                clock: clock)
             queues[name] = queue
             return queue
         }
@@ -324,8 +351,10 @@ extension InferenceEngine {
     /// A device queue as INFO shows it.
     public struct QueueStatus: Sendable {
         public let name: String
-        /// Requests that wait for a worker.
-        public let depth: Int
+        /// Requests that wait for a worker, and the bytes of their inputs.
+        public let waitingRequests: Int
+        public let waitingBytes: Int
+        public let counters: DeviceQueue.Counters
         /// Nanoseconds of processor time per worker; nil where unknown.
         public let processorTimes: [Int?]
     }
@@ -334,7 +363,12 @@ extension InferenceEngine {
     public var queueStatus: [QueueStatus] {
         queues.withLock { Array($0.values) }
             .sorted { ($0.name == "CPU" ? "" : $0.name) < ($1.name == "CPU" ? "" : $1.name) }
-            .map { QueueStatus(name: $0.name, depth: $0.depth, processorTimes: $0.processorTimes) }
+            .map { queue in
+                let depth = queue.depth
+                return QueueStatus(
+                    name: queue.name, waitingRequests: depth.steps, waitingBytes: depth.bytes,
+                    counters: queue.counters, processorTimes: queue.processorTimes)
+            }
     }
 
     /// Worker threads over all device queues.

@@ -61,6 +61,8 @@ static const int RM_KEY_DELETE = 1 << 7;
 static const int RM_CONFIG_IMMUTABLE = 1 << 0;
 static const int RM_EVENT_SHUTDOWN = 5;
 static const int RM_EVENT_CRON_LOOP = 8;
+static const int RM_EVENT_EVENT_LOOP = 15;
+static const uint64_t RM_SUBEVENT_BEFORE_SLEEP = 0;
 
 // MARK: Structures handed to the server
 

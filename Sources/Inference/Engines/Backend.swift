@@ -62,18 +62,22 @@ public struct BackendDescription: Sendable {
     /// The library under the backends folder, such as `redisai_onnxruntime/redisai_onnxruntime.so`.
     public let defaultPath: String
     public let names: NamesRule
+    /// What clients get when a batch comes back with another number of rows than it went in.
+    public let batchSizeError: InferenceError
     /// Opens the library at a path. Called once per process; nil for an engine that this build does not know how to
     /// drive.
     public let open: (@Sendable (_ path: String, _ settings: EngineSettings) throws(InferenceError) -> any Backend)?
 
     public init(
         name: String, id: Int, defaultPath: String, names: NamesRule,
+        batchSizeError: InferenceError = .unexpectedBatchSize,
         open: (@Sendable (_ path: String, _ settings: EngineSettings) throws(InferenceError) -> any Backend)?
     ) {
         self.name = name
         self.id = id
         self.defaultPath = defaultPath
         self.names = names
+        self.batchSizeError = batchSizeError
         self.open = open
     }
 

@@ -34,9 +34,16 @@ final class ConditionLock: @unchecked Sendable {
 
     /// As ``wait()``, for `seconds` at most.
     func wait(seconds: Int) {
+        wait(nanoseconds: seconds * 1_000_000_000)
+    }
+
+    /// As ``wait()``, for `nanoseconds` at most, and never for longer than a day.
+    func wait(nanoseconds: Int) {
         var limit = timespec()
         clock_gettime(CLOCK_REALTIME, &limit)
-        limit.tv_sec += seconds
+        let end = limit.tv_nsec + min(max(0, nanoseconds), 86_400 * 1_000_000_000)
+        limit.tv_sec += end / 1_000_000_000
+        limit.tv_nsec = end % 1_000_000_000
         pthread_cond_timedwait(condition, mutex, &limit)
     }
 
