@@ -17,6 +17,8 @@ public final class InferenceEngine: @unchecked Sendable {
         public var loadLimit = 1_024
         /// Milliseconds after which a run is interrupted, by engines that can.
         public var runTimeout = 5_000
+        /// Microseconds per round of the server's events that the main thread may spend on running models itself; 0 for none.
+        public var inlineBudget = 0
         public var engineSettings = EngineSettings()
         /// The only folder from which clients may have engine libraries loaded; nil for any folder.
         public var trustedBackendsPath: String?
@@ -47,6 +49,9 @@ public final class InferenceEngine: @unchecked Sendable {
     /// Queues to which steps have been added since workers were last woken. Main thread only.
     private var sleepingQueues: [DeviceQueue] = []
 
+    /// Runs that are not worth handing over. Made by `start`.
+    private var inline: InlineExecution
+
     /// Written by `start` only.
     public private(set) var configuration = Configuration()
 
@@ -54,6 +59,7 @@ public final class InferenceEngine: @unchecked Sendable {
         registry = BackendRegistry(backends)
         loader = BackgroundThreads(name: "loader", priority: .low, clock: clock)
         housekeeper = BackgroundThreads(name: "keeper", priority: .normal, clock: clock)
+        inline = InlineExecution(clock: clock, budget: 0)
         self.clock = clock
     }
 
@@ -61,6 +67,7 @@ public final class InferenceEngine: @unchecked Sendable {
     /// no threads to give.
     public func start(_ configuration: Configuration, backendsPath path: String) -> Bool {
         self.configuration = configuration
+        inline = InlineExecution(clock: clock, budget: configuration.inlineBudget * 1_000)
         backendsPath.withLock { $0 = path }
         return loader.start(threads: configuration.loaderThreads) && housekeeper.start(threads: 1)
             && (try? queue(for: "CPU")) != nil
@@ -189,7 +196,7 @@ extension InferenceEngine {
         let model = Model(definition) { [unowned self] in retire($0) }
         if let completion { model.whenLoaded(completion) }
         load(
-            into: { [weak model] in model?.readiness },
+            into: model.readiness,
             build: { [unowned self] watch throws(InferenceError) in try build(definition, watch) })
         return model
     }
@@ -201,23 +208,21 @@ extension InferenceEngine {
         let script = Script(definition) { [unowned self] in retire($0) }
         if let completion { script.whenLoaded(completion) }
         load(
-            into: { [weak script] in script?.readiness },
+            into: script.readiness,
             build: { [unowned self] _ throws(InferenceError) in try build(definition) })
         return script
     }
 
     /// Has an artifact built by a loader thread. The job does not keep the artifact: one that is deleted meanwhile goes at
-    /// once, and `readiness` is nil.
+    /// once.
     private func load<Loaded: Sendable>(
-        into readiness: @escaping @Sendable () -> Readiness<Loaded>?,
+        into readiness: Readiness<Loaded>,
         build: @escaping @Sendable (RunWatch) throws(InferenceError) -> (Loaded, DeviceQueue)
     ) {
         loader.submit { watch in
-            guard readiness() != nil else { return }
+            guard !readiness.isAbandoned else { return }
             let result = Result { () throws(InferenceError) in try build(watch) }
-            // Whoever is told must be able to be the last to let go of what was built.
-            let waiters = readiness()?.finish(consume result) ?? []
-            for waiter in waiters { waiter() }
+            for waiter in readiness.finish(consume result) { waiter() }
         }
     }
 
@@ -321,8 +326,19 @@ extension InferenceEngine: InferenceRequest.Dispatcher {
         if isDeferred, !sleepingQueues.contains(where: { $0 === queue }) { sleepingQueues.append(queue) }
     }
 
+    /// Whether the request of `plan` is to be carried out by ``runInline(_:)``. Main thread only.
+    public func acceptsInline(_ plan: RequestPlan) -> Bool {
+        inline.accepts(plan)
+    }
+
+    /// As ``submit(_:)``, in the calling thread: the receiver has been told when this returns. Main thread only.
+    public func runInline(_ request: InferenceRequest) {
+        request.start(inline)
+    }
+
     /// Wakes the workers for everything that has been submitted since the last call. Main thread only.
     public func wakeWorkers() {
+        inline.renewBudget()
         guard !sleepingQueues.isEmpty else { return }
         for queue in sleepingQueues { queue.wakeWorkers() }
         sleepingQueues.removeAll(keepingCapacity: true)

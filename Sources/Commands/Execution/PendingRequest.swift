@@ -32,13 +32,14 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
         let operation = PendingRequest(plan, outputs: outputs, answer: answer)
         let request = InferenceRequest(plan, timeout: timeout, receiver: operation)
         operation.request = request
-        guard !plan.steps.isEmpty else {
-            InferenceEngine.shared.submit(request)
+        let engine = InferenceEngine.shared
+        if plan.steps.isEmpty || engine.acceptsInline(plan) {
+            engine.runInline(request)
             return try operation.finish(context)
         }
         // From here on every outcome, a refusal by the queue included, is the operation's to answer.
         let reply = context.block(on: operation)
-        InferenceEngine.shared.submit(request)
+        engine.submit(request)
         return reply
     }
 
@@ -61,27 +62,29 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
     override func finish(_ context: CommandContext) throws(CommandError) -> Reply {
         // The worker may hold the operation a moment longer: the server's strings are to go here.
         defer { outputs = [] }
-        guard let request = request.take() else { throw CommandError("ERR Generic error") }
-        switch request.ending {
-        case .completed: return try finish(request, context)
+        guard let outcome = request.take()?.takeOutcome() else { throw CommandError("ERR Generic error") }
+        switch outcome.ending {
+        case .completed: return try finish(outcome, context)
         case .timedOut: return .status("TIMEDOUT")
         case .cancelled: throw CommandError("ERR Generic error")
         }
     }
 
-    private func finish(_ request: InferenceRequest, _ context: CommandContext) throws(CommandError) -> Reply {
-        let error = request.firstError
+    private func finish(
+        _ outcome: InferenceRequest.Outcome, _ context: CommandContext
+    ) throws(CommandError) -> Reply {
+        let error = outcome.firstError
         switch answer {
         case .status:
             if let error { throw CommandError(error) }
-            try write(request.tensors, context)
+            try write(outcome.tensors, context)
             return .ok
         case .elements(let elements):
             var lateError: CommandError?
             if error == nil {
-                do throws(CommandError) { try write(request.tensors, context) } catch { lateError = error }
+                do throws(CommandError) { try write(outcome.tensors, context) } catch { lateError = error }
             }
-            return .encoded(GraphReply(elements, request.stepOutcomes, request.tensors, lateError: lateError))
+            return .encoded(GraphReply(elements, outcome, lateError: lateError))
         }
     }
 

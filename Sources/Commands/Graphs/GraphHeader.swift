@@ -4,7 +4,7 @@ internal import RedisModuleKit
 /// What stands before the first operation of a DAG command:
 /// `[LOAD n key ...] [PERSIST n key ...] [ROUTING key-or-tag] [TIMEOUT ms]`, in any order.
 struct GraphHeader {
-    private enum Clause {
+    private enum Clause: UInt8 {
         case load, persist, routing, timeout
 
         init?(_ word: Argument) {
@@ -33,9 +33,12 @@ struct GraphHeader {
         parsing arguments: inout Arguments, isReadOnly: Bool, _ context: CommandContext, into plan: inout RequestPlan,
         _ names: inout LocalNames
     ) throws(CommandError) {
-        var seen: Set<Clause> = []
+        var seen: UInt8 = 0
         while let word = arguments.peek, !word.matches("|>") {
-            guard let clause = Clause(word), seen.insert(clause).inserted else { throw .unexpectedGraphArgument(word) }
+            guard let clause = Clause(word), seen & (1 << clause.rawValue) == 0 else {
+                throw .unexpectedGraphArgument(word)
+            }
+            seen |= 1 << clause.rawValue
             _ = arguments.next()
             switch clause {
             case .load: try Self.load(&arguments, context, into: &plan, &names)

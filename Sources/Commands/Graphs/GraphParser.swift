@@ -32,6 +32,7 @@ struct GraphParser {
         let operations = try Self.split(&arguments)
         guard header.namesShard || variant.isDeprecated else { throw .graphWithoutShard }
         guard !operations.isEmpty else { throw .emptyGraph }
+        elements.reserveCapacity(operations.count)
         for operation in operations {
             var operation = operation
             try parse(operation: &operation)
@@ -54,6 +55,7 @@ struct GraphParser {
     /// The operations, each as a command of its own: what stands between one `|>` and the next.
     private static func split(_ arguments: inout Arguments) throws(CommandError) -> [Arguments] {
         var operations: [Arguments] = []
+        operations.reserveCapacity(4)
         while let separator = arguments.next() {
             guard let first = arguments.peek else { throw .unexpectedGraphArgument(separator) }
             guard !GraphHeader.isClause(first) else { throw .unexpectedGraphArgument(first) }

@@ -1,6 +1,5 @@
 internal import Inference
 internal import RedisModuleKit
-internal import Tensors
 
 /// What a DAG command answers: one element per operation.
 struct GraphReply: ReplyEncodable {
@@ -15,18 +14,13 @@ struct GraphReply: ReplyEncodable {
     }
 
     private let elements: [Element]
-    private let outcomes: [InferenceRequest.StepOutcome]
-    private let tensors: [Tensor?]
+    private let outcome: InferenceRequest.Outcome
     private let lateError: CommandError?
 
     /// - Parameter lateError: why results could not be stored: an element of its own at the end.
-    init(
-        _ elements: [Element], _ outcomes: [InferenceRequest.StepOutcome], _ tensors: [Tensor?],
-        lateError: CommandError?
-    ) {
+    init(_ elements: [Element], _ outcome: InferenceRequest.Outcome, lateError: CommandError?) {
         self.elements = elements
-        self.outcomes = outcomes
-        self.tensors = tensors
+        self.outcome = outcome
         self.lateError = lateError
     }
 
@@ -36,13 +30,13 @@ struct GraphReply: ReplyEncodable {
             switch element {
             case .tensorSet: reply.status("OK")
             case .tensorGet(let slot, let form):
-                if let tensor = tensors[slot] {
+                if let tensor = outcome.tensors[slot] {
                     TensorReply(tensor, form).encode(into: reply)
                 } else {
                     reply.status("NA")
                 }
             case .step(let index):
-                switch outcomes[index] {
+                switch outcome.steps[index] {
                 case .succeeded: reply.status("OK")
                 case .failed(let error): reply.error(CommandError(error))
                 case .notRun: reply.status("NA")

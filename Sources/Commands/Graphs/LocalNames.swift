@@ -5,9 +5,14 @@ struct LocalNames {
     /// Few names are found faster by looking at all of them.
     private static let listLimit = 16
 
-    private var list: [(name: Argument, slot: Int)] = []
+    private var list: [(name: Argument, slot: Int)]
     /// In use once there are too many names for the list.
     private var table: [[UInt8]: Int] = [:]
+
+    init() {
+        list = []
+        list.reserveCapacity(4)
+    }
 
     /// The slot that `name` stands for; nil when it stands for none.
     subscript(name: Argument) -> Int? {

@@ -18,6 +18,9 @@ enum Options {
     static let backendMemoryLimit = NumericOption(
         "BACKEND_MEMORY_LIMIT", default: 0, accepted: 1...Int(Int32.max))
 
+    /// Microseconds per round of the server's events.
+    static let inlineExecutionBudget = NumericOption("INLINE_EXECUTION_BUDGET", default: 250, accepted: 0...100_000)
+
     // Limits that protect the server.
     static let maxTensorSize = NumericOption(
         "MAX_TENSOR_SIZE", default: 512 * 1024 * 1024, accepted: 1...(1 << 48))
@@ -34,7 +37,7 @@ enum Options {
     static let numeric: [NumericOption] = [
         threadsPerQueue, intraOpParallelism, interOpParallelism, modelExecutionTimeout, backendMemoryLimit,
         modelChunkSize, maxTensorSize, maxQueuedRequests, maxQueuedBytes, maxPendingLoads, maxDevices, loaderThreads,
-        modelLoadTimeout,
+        modelLoadTimeout, inlineExecutionBudget,
     ]
 
     /// Whether map outputs of ONNX models are stored as tensors. Changed by AI.CONFIG ONNX_MAP_OUTPUTS.
@@ -104,6 +107,7 @@ enum Options {
         configuration.deviceLimit = maxDevices.value
         configuration.loadLimit = maxPendingLoads.value
         configuration.runTimeout = modelExecutionTimeout.value
+        configuration.inlineBudget = inlineExecutionBudget.value
         configuration.engineSettings.intraOpParallelism = intraOpParallelism.value
         configuration.engineSettings.interOpParallelism = interOpParallelism.value
         configuration.engineSettings.memoryLimit = backendMemoryLimit.value * 1_000_000

@@ -8,6 +8,7 @@ final class Batch {
     private let rule: ModelDefinition.Batching
     private(set) var members: [ReadyStep]
     private(set) var rowCount: Int
+    private var byteCount: Int
     /// Whether it has been at the head of the queue, and was found too small.
     var isSetAside = false
 
@@ -20,6 +21,7 @@ final class Batch {
         self.rule = rule
         members = [first]
         rowCount = first.rowCount
+        byteCount = first.byteCount
     }
 
     var isFull: Bool { rowCount >= rule.size }
@@ -45,14 +47,13 @@ final class Batch {
 
     /// Adds a step whose key is equal; false when the inputs would exceed the size of a tensor.
     func join(_ step: ReadyStep) -> Bool {
-        guard byteCount &+ step.byteCount <= tensorSizeLimit else { return false }
+        guard byteCount + step.byteCount <= tensorSizeLimit else { return false }
         members.append(step)
         rowCount += step.rowCount
+        byteCount += step.byteCount
         writeSmallRows()
         return true
     }
-
-    private var byteCount: Int { members.reduce(0) { $0 &+ $1.byteCount } }
 
     /// Removes the members for which there is a reason, and returns them.
     func removeMembers(_ reason: (ReadyStep) -> InferenceRequest.Ending?) -> [(ReadyStep, InferenceRequest.Ending)] {
@@ -61,6 +62,7 @@ final class Batch {
         guard !removed.isEmpty else { return [] }
         members.removeAll { member in removed.contains { $0.0 === member } }
         rowCount = members.reduce(0) { $0 + $1.rowCount }
+        byteCount = members.reduce(0) { $0 + $1.byteCount }
         (rows, writtenCount) = ([], 0)
         return removed
     }

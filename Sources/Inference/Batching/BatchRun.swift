@@ -41,7 +41,11 @@ struct BatchRun {
     private func runAlone(_ step: ReadyStep) -> StepEnd {
         let start = clock.now()
         let result = Result { () throws(InferenceError) in try step.run(watch) }
-        return StepEnd(step: step, result: result, microseconds: (clock.now() - start) / 1_000)
+        let nanoseconds = clock.now() - start
+        if let model = step.model, model.loaded?.costFollowsFromShapes == true {
+            model.costs.record(nanoseconds, RunCosts.signature(of: step.inputs))
+        }
+        return StepEnd(step: step, result: result, microseconds: nanoseconds / 1_000)
     }
 
     private func runTogether(_ batch: Batch) -> [StepEnd] {

@@ -39,6 +39,8 @@ public protocol LoadedModel: AnyObject, Sendable {
     var outputNames: [String] { get }
     /// Bytes that the engine holds for the model, as far as it can tell.
     var memoryUsage: Int { get }
+    /// Whether the shapes of the inputs determine what a run costs, whatever their values are. False when in doubt.
+    var costFollowsFromShapes: Bool { get }
 
     /// Runs the model once, in the calling thread.
     ///
@@ -51,6 +53,10 @@ public protocol LoadedModel: AnyObject, Sendable {
     /// Runs the model once on made-up inputs, so that the first client does not pay for what engines do lazily.
     /// Failures do not matter.
     func warmUp(watch: RunWatch)
+}
+
+extension LoadedModel {
+    public var costFollowsFromShapes: Bool { false }
 }
 
 /// An engine as the module knows it before its library is loaded.

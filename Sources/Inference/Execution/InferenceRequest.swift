@@ -61,17 +61,26 @@ public final class InferenceRequest: Sendable {
                 outcomes: Array(repeating: .notRun, count: plan.steps.count), schedule: StepSchedule(plan)))
     }
 
-    // MARK: Results, for the receiver
+    /// What a request has led to.
+    public struct Outcome: Sendable {
+        public let ending: Ending
+        public let steps: [StepOutcome]
+        /// All slots of the plan; nil where nothing was made, or something without tensor form.
+        public let tensors: [Tensor?]
 
-    public var ending: Ending { state.withLock { $0.ending } }
-    public var stepOutcomes: [StepOutcome] { state.withLock { $0.outcomes } }
-    /// All slots of the plan; nil where nothing was made, or something without tensor form.
-    public var tensors: [Tensor?] { state.withLock { $0.tensors } }
+        /// The first step's error, in the order of the plan.
+        public var firstError: InferenceError? {
+            for case .failed(let error) in steps { return error }
+            return nil
+        }
+    }
 
-    /// The first step's error, in the order of the plan.
-    public var firstError: InferenceError? {
-        for case .failed(let error) in stepOutcomes { return error }
-        return nil
+    /// For the receiver: the tensors are handed over, and not there a second time.
+    public func takeOutcome() -> Outcome {
+        state.withLock { state in
+            defer { (state.tensors, state.outcomes) = ([], []) }
+            return Outcome(ending: state.ending, steps: state.outcomes, tensors: state.tensors)
+        }
     }
 
     // MARK: Giving up
@@ -112,12 +121,17 @@ public final class InferenceRequest: Sendable {
 
     /// Begins: passes the first steps to `dispatcher`.
     func start(_ dispatcher: any Dispatcher) {
-        let (ready, isOver) = state.withLock { state in
+        let (first, others, isOver) = state.withLock { state in
             state.dispatcher = dispatcher
             let ready = state.schedule.start()
-            return (ready.map { step($0, in: state) }, state.schedule.isOver)
+            return (
+                ready.first.map { step($0, in: state) }, ready.dropFirst().map { step($0, in: state) },
+                state.schedule.isOver
+            )
         }
-        for step in ready { dispatcher.dispatch(step, from: .client) }
+        // Most requests have one step: no array is made for it.
+        if let first { dispatcher.dispatch(first, from: .client) }
+        for step in others { dispatcher.dispatch(step, from: .client) }
         if isOver { end() }
     }
 

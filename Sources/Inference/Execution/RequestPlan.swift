@@ -30,6 +30,7 @@ public struct RequestPlan: Sendable {
 
     public init() {
         tensors = []
+        tensors.reserveCapacity(4)
     }
 
     /// A plan that runs `work` once. Its outputs stand in the slots from `inputs.count` on.
