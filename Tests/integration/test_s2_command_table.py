@@ -3,7 +3,7 @@
 import pytest
 
 from support import onnx_models
-from support.commands import execute_command, set_tensor, store_command, store_model, words
+from support.commands import execute_command, pairs, set_tensor, store_command, store_model, words
 from support.resp import OK, Error, Status
 
 # name: (flags, first key, last key, step)
@@ -11,6 +11,7 @@ TABLE = {
     "ai.tensorset": ({"write", "denyoom"}, 1, 1, 1),
     "ai.tensorget": ({"readonly"}, 1, 1, 1),
     "ai.modelstore": ({"write", "denyoom"}, 1, 1, 1),
+    "ai.modelset": ({"write", "denyoom"}, 1, 1, 1),
     "ai.modelget": ({"readonly"}, 1, 1, 1),
     "ai.modeldel": ({"write"}, 1, 1, 1),
     "ai.modelexecute": ({"write", "denyoom", "movablekeys"}, 4, 4, 1),
@@ -43,6 +44,7 @@ def test_command_info(raw, name):
         ("AI.TENSORSET t FLOAT 1 VALUES 1", ["t"]),
         ("AI.TENSORGET t META", ["t"]),
         ("AI.MODELSTORE m ONNX CPU BLOB x", ["m"]),
+        ("AI.MODELSET m ONNX CPU BLOB x", ["m"]),
         ("AI.MODELGET m", ["m"]),
         ("AI.MODELDEL m", ["m"]),
         ("AI.INFO m", ["m"]),
@@ -130,6 +132,7 @@ def test_getkeysandflags_of_a_script(raw):
         ("AI.MODELDEL m", "RM"),
         ("AI.MODELGET m", "RO"),
         ("AI.MODELSTORE m ONNX CPU BLOB x", "OW"),
+        ("AI.MODELSET m ONNX CPU BLOB x", "OW"),
     ],
 )
 def test_getkeysandflags_of_one_key(raw, command, access):
@@ -147,6 +150,15 @@ def test_command_docs(raw, name):
     assert docs["summary"] and docs["since"] and docs["complexity"]
     if name not in ("ai._modelscan", "ai._scriptscan"):
         assert docs["arguments"]
+
+
+@pytest.mark.parametrize(
+    "name, successor", [("ai.modelset", "AI.MODELSTORE"), ("ai.scriptset", "AI.SCRIPTSTORE")]
+)
+def test_deprecated_commands_name_their_successors(raw, name, successor):
+    """Modules cannot set the server's flag for it."""
+    summary = pairs(raw.call("COMMAND", "DOCS", name)[1])["summary"].decode()
+    assert summary.endswith(f"Deprecated: use {successor}.")
 
 
 def test_module_commands_are_listed(raw):
@@ -205,6 +217,7 @@ def test_out_of_memory(raw):
         for command in (
             words("AI.TENSORSET t FLOAT 1"),
             store_command("n", onnx_models.mul()),
+            words("AI.MODELSET n ONNX CPU BLOB x"),
             execute_command("m", ["x"], ["y"]),
             words("AI.SCRIPTSTORE s CPU ENTRY_POINTS 1 f SOURCE x"),
             words("AI.SCRIPTSET s CPU SOURCE x"),
