@@ -7,7 +7,8 @@ public import RedisModuleKit
 /// of outputs, then the blob's length, its number of pieces and the pieces. Device and names carry a trailing NUL.
 public enum ModelType {
     /// Models as values of keys.
-    public static let valueType = ValueType<Model>(name: "AI__MODEL")
+    public static let valueType = ValueType<Model>(
+        name: "AI__MODEL", storeEvent: "ai.modelstore", deleteEvent: "ai.modeldel")
     static let encodingVersion: Int32 = 4
     /// More names than any real model has: a bound for what a payload can make the server read.
     private static let nameLimit = 100_000

@@ -9,6 +9,8 @@ from support.engines import ENGINES
 from support.resp import OK, QUEUED
 from support.wait import eventually
 
+# Replicas get their copy at once.
+SERVER_CONFIG = ("--repl-diskless-sync-delay", "0")
 MUL = onnx_models.mul()
 
 
