@@ -11,7 +11,6 @@ TABLE = {
     "ai.tensorset": ({"write", "denyoom"}, 1, 1, 1),
     "ai.tensorget": ({"readonly"}, 1, 1, 1),
     "ai.modelstore": ({"write", "denyoom"}, 1, 1, 1),
-    "ai.modelset": ({"write", "denyoom"}, 1, 1, 1),
     "ai.modelget": ({"readonly"}, 1, 1, 1),
     "ai.modeldel": ({"write"}, 1, 1, 1),
     "ai.modelexecute": ({"write", "denyoom", "movablekeys"}, 4, 4, 1),
@@ -44,7 +43,6 @@ def test_command_info(raw, name):
         ("AI.TENSORSET t FLOAT 1 VALUES 1", ["t"]),
         ("AI.TENSORGET t META", ["t"]),
         ("AI.MODELSTORE m ONNX CPU BLOB x", ["m"]),
-        ("AI.MODELSET m ONNX CPU BLOB x", ["m"]),
         ("AI.MODELGET m", ["m"]),
         ("AI.MODELDEL m", ["m"]),
         ("AI.INFO m", ["m"]),
@@ -153,7 +151,15 @@ def test_command_docs(raw, name):
 
 
 @pytest.mark.parametrize(
-    "name, successor", [("ai.modelset", "AI.MODELSTORE"), ("ai.scriptset", "AI.SCRIPTSTORE")]
+    "name, successor",
+    [
+        ("ai.modelset", "AI.MODELSTORE"),
+        ("ai.modelrun", "AI.MODELEXECUTE"),
+        ("ai.scriptset", "AI.SCRIPTSTORE"),
+        ("ai.scriptrun", "AI.SCRIPTEXECUTE"),
+        ("ai.dagrun", "AI.DAGEXECUTE"),
+        ("ai.dagrun_ro", "AI.DAGEXECUTE_RO"),
+    ],
 )
 def test_deprecated_commands_name_their_successors(raw, name, successor):
     """Modules cannot set the server's flag for it."""
@@ -217,7 +223,6 @@ def test_out_of_memory(raw):
         for command in (
             words("AI.TENSORSET t FLOAT 1"),
             store_command("n", onnx_models.mul()),
-            words("AI.MODELSET n ONNX CPU BLOB x"),
             execute_command("m", ["x"], ["y"]),
             words("AI.SCRIPTSTORE s CPU ENTRY_POINTS 1 f SOURCE x"),
             words("AI.SCRIPTSET s CPU SOURCE x"),
