@@ -63,6 +63,10 @@ EVENTS = [
     (words("AI.SCRIPTSET r CPU SOURCE", SOURCE), both("ai.scriptstore", "r")),
     (execute_command("m", ["x"], ["y"]), both("ai.tensorset", "y")),
     (script_command("s", "f", ["x"], ["y"], keys=["k"]), both("set", "k") + both("ai.tensorset", "y")),
+    (
+        words("AI.DAGEXECUTE PERSIST 2 p q |> AI.TENSORSET p FLOAT 1 |> AI.MODELEXECUTE m INPUTS 1 p OUTPUTS 1 q"),
+        both("ai.tensorset", "p") + both("ai.tensorset", "q"),
+    ),
     # what the server does to our keys is announced by the server
     (words("RENAME n o"), both("rename_from", "n") + both("rename_to", "o")),
     (words("UNLINK o"), both("del", "o")),
@@ -100,6 +104,8 @@ UNEVENTFUL = [
     "AI.MODELDEL x",
     "AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 s",
     "AI.SCRIPTEXECUTE s none INPUTS 1 x OUTPUTS 1 y",
+    "AI.DAGEXECUTE_RO LOAD 1 x |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y |> AI.TENSORSET z FLOAT 1",
+    "AI.DAGEXECUTE PERSIST 1 y |> AI.TENSORSET y INT8 1 |> AI.MODELEXECUTE m INPUTS 1 y OUTPUTS 1 y",
 ]
 
 
