@@ -14,8 +14,8 @@ public enum Module {
     private static let commands: [Command] =
         [
             TensorSet.command, TensorGet.command,
-            ModelStore.command, ModelGet.command, Delete.modelCommand, ModelExecute.command,
-            ModelExecute.deprecatedCommand, Scan.modelCommand,
+            ModelStore.command, ModelStore.deprecatedCommand, ModelGet.command, Delete.modelCommand,
+            ModelExecute.command, ModelExecute.deprecatedCommand, Scan.modelCommand,
             ScriptStore.command, ScriptStore.deprecatedCommand, ScriptGet.command, Delete.scriptCommand,
             ScriptExecute.command, ScriptExecute.deprecatedCommand, Scan.scriptCommand,
             RunInfo.command, Config.command,
