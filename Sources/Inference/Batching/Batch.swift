@@ -8,6 +8,7 @@ final class Batch {
     private let rule: ModelDefinition.Batching
     private(set) var members: [ReadyStep]
     private(set) var rowCount: Int
+    private var byteCount: Int
     /// Whether it has been at the head of the queue, and was found too small.
     var isSetAside = false
 
@@ -20,6 +21,7 @@ final class Batch {
         self.rule = rule
         members = [first]
         rowCount = first.rowCount
+        byteCount = first.byteCount
     }
 
     var isFull: Bool { rowCount >= rule.size }
@@ -43,25 +45,29 @@ final class Batch {
         return members.reduce(due) { earliest($0, $1.request.deadline) }
     }
 
-    /// Adds a step whose key is equal; false when the inputs would exceed the size of a tensor.
+    /// Adds a step whose key is equal; false when the inputs would exceed the size of a tensor. Rows without elements take
+    /// no room, so that their number may be anything.
     func join(_ step: ReadyStep) -> Bool {
-        guard byteCount &+ step.byteCount <= tensorSizeLimit else { return false }
+        let (rows, overflowed) = rowCount.addingReportingOverflow(step.rowCount)
+        guard !overflowed, byteCount + step.byteCount <= tensorSizeLimit else { return false }
         members.append(step)
-        rowCount += step.rowCount
+        rowCount = rows
+        byteCount += step.byteCount
         writeSmallRows()
         return true
     }
 
-    private var byteCount: Int { members.reduce(0) { $0 &+ $1.byteCount } }
-
     /// Removes the members for which there is a reason, and returns them.
     func removeMembers(_ reason: (ReadyStep) -> InferenceRequest.Ending?) -> [(ReadyStep, InferenceRequest.Ending)] {
         var removed: [(ReadyStep, InferenceRequest.Ending)] = []
-        for member in members { if let reason = reason(member) { removed.append((member, reason)) } }
-        guard !removed.isEmpty else { return [] }
-        members.removeAll { member in removed.contains { $0.0 === member } }
-        rowCount = members.reduce(0) { $0 + $1.rowCount }
-        (rows, writtenCount) = ([], 0)
+        members.removeAll { member in
+            guard let reason = reason(member) else { return false }
+            removed.append((member, reason))
+            rowCount -= member.rowCount
+            byteCount -= member.byteCount
+            return true
+        }
+        if !removed.isEmpty { forgetRows() }
         return removed
     }
 
@@ -79,22 +85,27 @@ final class Batch {
         }
     }
 
+    /// False when there is no memory for the inputs of `step`; then nothing is written any more.
     private func write(_ step: ReadyStep) -> Bool {
-        if rows.isEmpty {
-            for input in step.inputs {
-                let perRow = input.byteCount / max(1, input.batchSize)
-                let expected = min(perRow &* min(rule.size, 1 << 20), Self.startCapacity)
-                guard let rows = TensorRows(like: input, byteCapacity: max(expected, input.byteCount)) else {
-                    rows = []
-                    return false
-                }
-                self.rows.append(rows)
-            }
+        if (!rows.isEmpty || makeRows(like: step)) && zip(rows, step.inputs).allSatisfy({ $0.append($1) }) {
+            return true
         }
-        for (rows, input) in zip(rows, step.inputs) {
-            guard rows.append(input) else { return false }
+        forgetRows()
+        return false
+    }
+
+    private func makeRows(like step: ReadyStep) -> Bool {
+        for input in step.inputs {
+            let perRow = input.byteCount / max(1, input.batchSize)
+            let expected = min(perRow &* min(rule.size, 1 << 20), Self.startCapacity)
+            guard let rows = TensorRows(like: input, byteCapacity: max(expected, input.byteCount)) else { return false }
+            self.rows.append(rows)
         }
         return true
+    }
+
+    private func forgetRows() {
+        (rows, writtenCount) = ([], 0)
     }
 
     /// The inputs of all members together; nil when there is no memory for them.
