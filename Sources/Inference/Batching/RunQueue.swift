@@ -76,6 +76,8 @@ struct RunQueue {
 
     /// What is to be run now; nil when there is nothing.
     mutating func next(_ now: Instant) -> Job? {
+        // First of all: there may be no end of other jobs.
+        if let deadline = setAsideDeadline, now >= deadline { reviewSetAside(now) }
         while let job = jobs.popFirst() {
             switch job {
             case .step(let step):
@@ -95,7 +97,7 @@ struct RunQueue {
                 }
             }
         }
-        return nextSetAside(now)
+        return nil
     }
 
     private mutating func take(_ job: Job) -> Job {
@@ -125,13 +127,7 @@ struct RunQueue {
         setAsideDeadline = earliest(setAsideDeadline, batch.deadline)
     }
 
-    private mutating func nextSetAside(_ now: Instant) -> Job? {
-        guard let deadline = setAsideDeadline, now >= deadline else { return nil }
-        reviewSetAside(now)
-        return jobs.popFirst().map { take($0) }
-    }
-
-    /// Moves batches that have waited long enough to where they are run, and finds the next moment to look.
+    /// Moves batches that have waited long enough to the end of what is to be run, and finds the next moment to look.
     private mutating func reviewSetAside(_ now: Instant) {
         let batches = setAside
         setAside = []
