@@ -11,6 +11,8 @@ final class Batch {
     private var byteCount: Int
     /// Whether it has been at the head of the queue, and was found too small.
     var isSetAside = false
+    /// Whether nothing joins it any more: it is full, or together with the next step its inputs would be too large.
+    var isClosed = false
 
     /// The inputs of the first members, one object per input; empty while there is one member.
     private var rows: [TensorRows] = []
@@ -28,7 +30,7 @@ final class Batch {
 
     /// Whether there is nothing more to wait for.
     func isDue(_ now: Instant) -> Bool {
-        guard rowCount < rule.minimumSize else { return true }
+        guard rowCount < rule.minimumSize, !isClosed else { return true }
         guard let due else { return false }
         return now > due
     }

@@ -47,7 +47,11 @@ struct RunQueue {
             place(.step(step), inFront: inFront)
             return true
         }
-        if let batch = forming[key], batch.join(step) { return update(batch, with: step) }
+        if let batch = forming[key] {
+            if batch.join(step) { return update(batch, with: step) }
+            close(batch)
+            if batch.isSetAside { bringBack(batch) }
+        }
         let batch = Batch(step, key, rule)
         forming[key] = batch
         place(.batch(batch), inFront: inFront)
@@ -60,12 +64,10 @@ struct RunQueue {
 
     /// A batch has been joined by `step`.
     private mutating func update(_ batch: Batch, with step: ReadyStep) -> Bool {
-        if batch.isFull { forming[batch.key] = nil }
+        if batch.isFull { close(batch) }
         guard batch.isSetAside else { return false }
         guard !batch.isDue(step.queuedAt) else {
-            batch.isSetAside = false
-            setAside.removeAll { $0 === batch }
-            jobs.append(.batch(batch))
+            bringBack(batch)
             return true
         }
         guard let deadline = step.request.deadline else { return false }
@@ -110,8 +112,17 @@ struct RunQueue {
         return job
     }
 
+    /// Nothing is to join the batch any more.
     private mutating func close(_ batch: Batch) {
+        batch.isClosed = true
         if forming[batch.key] === batch { forming[batch.key] = nil }
+    }
+
+    /// A batch has lost members: it may be joined again, unless another forms in its place.
+    private mutating func reopen(_ batch: Batch) {
+        guard !batch.isFull, forming[batch.key] == nil else { return }
+        batch.isClosed = false
+        forming[batch.key] = batch
     }
 
     private mutating func forget(_ step: ReadyStep) {
@@ -125,6 +136,12 @@ struct RunQueue {
         batch.isSetAside = true
         setAside.append(batch)
         setAsideDeadline = earliest(setAsideDeadline, batch.deadline)
+    }
+
+    private mutating func bringBack(_ batch: Batch) {
+        batch.isSetAside = false
+        setAside.removeAll { $0 === batch }
+        jobs.append(.batch(batch))
     }
 
     /// Moves batches that have waited long enough to the end of what is to be run, and finds the next moment to look.
@@ -153,7 +170,9 @@ struct RunQueue {
     }
 
     private mutating func dropMembers(of batch: Batch, _ now: Instant) {
-        for (step, reason) in batch.removeMembers({ $0.request.dropReason(now) }) { drop(step, reason) }
+        let removed = batch.removeMembers { $0.request.dropReason(now) }
+        for (step, reason) in removed { drop(step, reason) }
+        if !removed.isEmpty, !batch.members.isEmpty { reopen(batch) }
     }
 
     /// Drops all steps for which nobody waits any more, wherever they are. Returns whether there is something new to do.
