@@ -19,15 +19,16 @@ public final class TensorRows {
     }
 
     /// Appends all rows of `tensor`, which differs from the first in dimension 0 at most; false when they would exceed the
-    /// limit of a tensor, or there is no memory for them.
+    /// limit of a tensor or what can be counted, or there is no memory for them.
     public func append(_ tensor: Tensor) -> Bool {
         let needed = byteCount + tensor.byteCount
-        guard needed <= memory.byteCount || grow(to: needed) else { return false }
+        let (rows, overflowed) = rowCount.addingReportingOverflow(tensor.batchSize)
+        guard !overflowed, needed <= memory.byteCount || grow(to: needed) else { return false }
         tensor.withBytes { bytes in
             UnsafeMutableRawBufferPointer(rebasing: memory.bytes[byteCount...]).copyMemory(from: bytes)
         }
         byteCount = needed
-        rowCount += tensor.batchSize
+        rowCount = rows
         return true
     }
 

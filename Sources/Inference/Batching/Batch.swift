@@ -11,6 +11,8 @@ final class Batch {
     private var byteCount: Int
     /// Whether it has been at the head of the queue, and was found too small.
     var isSetAside = false
+    /// Whether nothing joins it any more: it is full, or together with the next step its inputs would be too large.
+    var isClosed = false
 
     /// The inputs of the first members, one object per input; empty while there is one member.
     private var rows: [TensorRows] = []
@@ -28,7 +30,7 @@ final class Batch {
 
     /// Whether there is nothing more to wait for.
     func isDue(_ now: Instant) -> Bool {
-        guard rowCount < rule.minimumSize else { return true }
+        guard rowCount < rule.minimumSize, !isClosed else { return true }
         guard let due else { return false }
         return now > due
     }
@@ -45,11 +47,13 @@ final class Batch {
         return members.reduce(due) { earliest($0, $1.request.deadline) }
     }
 
-    /// Adds a step whose key is equal; false when the inputs would exceed the size of a tensor.
+    /// Adds a step whose key is equal; false when the inputs would exceed the size of a tensor. Rows without elements take
+    /// no room, so that their number may be anything.
     func join(_ step: ReadyStep) -> Bool {
-        guard byteCount + step.byteCount <= tensorSizeLimit else { return false }
+        let (rows, overflowed) = rowCount.addingReportingOverflow(step.rowCount)
+        guard !overflowed, byteCount + step.byteCount <= tensorSizeLimit else { return false }
         members.append(step)
-        rowCount += step.rowCount
+        rowCount = rows
         byteCount += step.byteCount
         writeSmallRows()
         return true
@@ -58,12 +62,14 @@ final class Batch {
     /// Removes the members for which there is a reason, and returns them.
     func removeMembers(_ reason: (ReadyStep) -> InferenceRequest.Ending?) -> [(ReadyStep, InferenceRequest.Ending)] {
         var removed: [(ReadyStep, InferenceRequest.Ending)] = []
-        for member in members { if let reason = reason(member) { removed.append((member, reason)) } }
-        guard !removed.isEmpty else { return [] }
-        members.removeAll { member in removed.contains { $0.0 === member } }
-        rowCount = members.reduce(0) { $0 + $1.rowCount }
-        byteCount = members.reduce(0) { $0 + $1.byteCount }
-        (rows, writtenCount) = ([], 0)
+        members.removeAll { member in
+            guard let reason = reason(member) else { return false }
+            removed.append((member, reason))
+            rowCount -= member.rowCount
+            byteCount -= member.byteCount
+            return true
+        }
+        if !removed.isEmpty { forgetRows() }
         return removed
     }
 
@@ -81,22 +87,27 @@ final class Batch {
         }
     }
 
+    /// False when there is no memory for the inputs of `step`; then nothing is written any more.
     private func write(_ step: ReadyStep) -> Bool {
-        if rows.isEmpty {
-            for input in step.inputs {
-                let perRow = input.byteCount / max(1, input.batchSize)
-                let expected = min(perRow &* min(rule.size, 1 << 20), Self.startCapacity)
-                guard let rows = TensorRows(like: input, byteCapacity: max(expected, input.byteCount)) else {
-                    rows = []
-                    return false
-                }
-                self.rows.append(rows)
-            }
+        if (!rows.isEmpty || makeRows(like: step)) && zip(rows, step.inputs).allSatisfy({ $0.append($1) }) {
+            return true
         }
-        for (rows, input) in zip(rows, step.inputs) {
-            guard rows.append(input) else { return false }
+        forgetRows()
+        return false
+    }
+
+    private func makeRows(like step: ReadyStep) -> Bool {
+        for input in step.inputs {
+            let perRow = input.byteCount / max(1, input.batchSize)
+            let expected = min(perRow &* min(rule.size, 1 << 20), Self.startCapacity)
+            guard let rows = TensorRows(like: input, byteCapacity: max(expected, input.byteCount)) else { return false }
+            self.rows.append(rows)
         }
         return true
+    }
+
+    private func forgetRows() {
+        (rows, writtenCount) = ([], 0)
     }
 
     /// The inputs of all members together; nil when there is no memory for them.

@@ -47,7 +47,11 @@ struct RunQueue {
             place(.step(step), inFront: inFront)
             return true
         }
-        if let batch = forming[key], batch.join(step) { return update(batch, with: step) }
+        if let batch = forming[key] {
+            if batch.join(step) { return update(batch, with: step) }
+            close(batch)
+            if batch.isSetAside { bringBack(batch) }
+        }
         let batch = Batch(step, key, rule)
         forming[key] = batch
         place(.batch(batch), inFront: inFront)
@@ -60,12 +64,10 @@ struct RunQueue {
 
     /// A batch has been joined by `step`.
     private mutating func update(_ batch: Batch, with step: ReadyStep) -> Bool {
-        if batch.isFull { forming[batch.key] = nil }
+        if batch.isFull { close(batch) }
         guard batch.isSetAside else { return false }
         guard !batch.isDue(step.queuedAt) else {
-            batch.isSetAside = false
-            setAside.removeAll { $0 === batch }
-            jobs.append(.batch(batch))
+            bringBack(batch)
             return true
         }
         guard let deadline = step.request.deadline else { return false }
@@ -76,6 +78,8 @@ struct RunQueue {
 
     /// What is to be run now; nil when there is nothing.
     mutating func next(_ now: Instant) -> Job? {
+        // First of all: there may be no end of other jobs.
+        if let deadline = setAsideDeadline, now >= deadline { reviewSetAside(now) }
         while let job = jobs.popFirst() {
             switch job {
             case .step(let step):
@@ -95,7 +99,7 @@ struct RunQueue {
                 }
             }
         }
-        return nextSetAside(now)
+        return nil
     }
 
     private mutating func take(_ job: Job) -> Job {
@@ -108,8 +112,17 @@ struct RunQueue {
         return job
     }
 
+    /// Nothing is to join the batch any more.
     private mutating func close(_ batch: Batch) {
+        batch.isClosed = true
         if forming[batch.key] === batch { forming[batch.key] = nil }
+    }
+
+    /// A batch has lost members: it may be joined again, unless another forms in its place.
+    private mutating func reopen(_ batch: Batch) {
+        guard !batch.isFull, forming[batch.key] == nil else { return }
+        batch.isClosed = false
+        forming[batch.key] = batch
     }
 
     private mutating func forget(_ step: ReadyStep) {
@@ -125,13 +138,13 @@ struct RunQueue {
         setAsideDeadline = earliest(setAsideDeadline, batch.deadline)
     }
 
-    private mutating func nextSetAside(_ now: Instant) -> Job? {
-        guard let deadline = setAsideDeadline, now >= deadline else { return nil }
-        reviewSetAside(now)
-        return jobs.popFirst().map { take($0) }
+    private mutating func bringBack(_ batch: Batch) {
+        batch.isSetAside = false
+        setAside.removeAll { $0 === batch }
+        jobs.append(.batch(batch))
     }
 
-    /// Moves batches that have waited long enough to where they are run, and finds the next moment to look.
+    /// Moves batches that have waited long enough to the end of what is to be run, and finds the next moment to look.
     private mutating func reviewSetAside(_ now: Instant) {
         let batches = setAside
         setAside = []
@@ -157,7 +170,9 @@ struct RunQueue {
     }
 
     private mutating func dropMembers(of batch: Batch, _ now: Instant) {
-        for (step, reason) in batch.removeMembers({ $0.request.dropReason(now) }) { drop(step, reason) }
+        let removed = batch.removeMembers { $0.request.dropReason(now) }
+        for (step, reason) in removed { drop(step, reason) }
+        if !removed.isEmpty, !batch.members.isEmpty { reopen(batch) }
     }
 
     /// Drops all steps for which nobody waits any more, wherever they are. Returns whether there is something new to do.

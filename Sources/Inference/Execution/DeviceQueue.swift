@@ -144,6 +144,7 @@ public final class DeviceQueue: @unchecked Sendable {
             let now = clock.now()
             let job = waiting.next(now)
             worker.job = job
+            if job != nil { passOn() }
             if case .batch(let batch) = job, batch.members.count > 1 {
                 counts.batches += 1
                 counts.batchedRequests += batch.members.count
@@ -153,6 +154,12 @@ public final class DeviceQueue: @unchecked Sendable {
             sleep(until: waiting.deadline, now)
         }
         return (nil, [])
+    }
+
+    /// Wakes another worker when the one that leaves may have been the only one to know of further work: batches come to
+    /// be due several at a time, and somebody has to watch those that are not. The lock must be held.
+    private func passOn() {
+        if !waiting.isEmpty, idleCount > 0 { lock.signal() }
     }
 
     private func sleep(until deadline: Instant?, _ now: Instant) {

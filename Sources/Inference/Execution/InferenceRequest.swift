@@ -42,23 +42,24 @@ public final class InferenceRequest: Sendable {
         var deadline: Instant?
         /// Set while the request is under way.
         var dispatcher: (any Dispatcher)?
+        /// Let go of at the end, for it may hold the request.
+        var receiver: (any Receiver)?
     }
 
     /// Milliseconds that the request may wait in queues; nil for ever.
     public let timeout: Int?
-    private let receiver: any Receiver
     private let state: Mutex<State>
     private let isGivenUp = Atomic(false)
     private let hasOneStep: Bool
 
     public init(_ plan: RequestPlan, timeout: Int?, receiver: any Receiver) {
         self.timeout = timeout
-        self.receiver = receiver
         hasOneStep = plan.steps.count == 1
         state = Mutex(
             State(
                 steps: plan.steps, tensors: plan.tensors,
-                outcomes: Array(repeating: .notRun, count: plan.steps.count), schedule: StepSchedule(plan)))
+                outcomes: Array(repeating: .notRun, count: plan.steps.count), schedule: StepSchedule(plan),
+                receiver: receiver))
     }
 
     /// What a request has led to.
@@ -177,16 +178,16 @@ public final class InferenceRequest: Sendable {
     }
 
     private func end() {
-        let released = state.withLock { state in
+        let (released, receiver) = state.withLock { state in
             defer {
                 state.steps = []
                 state.dispatcher = nil
             }
-            return state.steps
+            return (state.steps, state.receiver.take())
         }
         // Outside of the lock: the last reference to an artifact may go here.
         _ = consume released
-        receiver.requestDidEnd(self)
+        receiver?.requestDidEnd(self)
     }
 }
 
