@@ -24,6 +24,8 @@ struct RunQueue {
     private var jobs = Deque<Job>()
     /// Batches that can be joined.
     private var forming: [BatchKey: Batch] = [:]
+    /// The one that the next step will probably join: found without a look-up.
+    private var lastJoined: Batch?
     private var setAside: [Batch] = []
     /// No batch that was set aside has anything to do before.
     private var setAsideDeadline: Instant?
@@ -43,17 +45,22 @@ struct RunQueue {
     mutating func add(_ step: ReadyStep, inFront: Bool = false) -> Bool {
         stepCount += 1
         byteCount += step.byteCount
+        if let batch = lastJoined, !batch.isClosed, batch.key.matches(step), batch.join(step) {
+            return update(batch, with: step)
+        }
         guard let key = BatchKey(step), let rule = step.model?.definition.batching else {
             place(.step(step), inFront: inFront)
             return true
         }
         if let batch = forming[key] {
+            lastJoined = batch
             if batch.join(step) { return update(batch, with: step) }
             close(batch)
             if batch.isSetAside { bringBack(batch) }
         }
         let batch = Batch(step, key, rule)
         forming[key] = batch
+        lastJoined = batch
         place(.batch(batch), inFront: inFront)
         return true
     }
@@ -115,6 +122,7 @@ struct RunQueue {
     /// Nothing is to join the batch any more.
     private mutating func close(_ batch: Batch) {
         batch.isClosed = true
+        if lastJoined === batch { lastJoined = nil }
         if forming[batch.key] === batch { forming[batch.key] = nil }
     }
 

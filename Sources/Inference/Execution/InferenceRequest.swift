@@ -137,10 +137,7 @@ public final class InferenceRequest: Sendable {
     }
 
     private func step(_ index: Int, in state: borrowing State) -> ReadyStep {
-        let step = state.steps[index]
-        return ReadyStep(
-            request: self, index: index, work: step.work, inputs: step.inputs.map { state.tensors[$0] },
-            outputCount: step.outputs.count)
+        ReadyStep(state.steps[index], at: index, of: self, state.tensors)
     }
 
     /// A step has run: passes on those that waited for it, or ends the request.
