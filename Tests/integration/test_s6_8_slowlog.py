@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from support.commands import stats
 from support.long_runs import loop_command, store_loop
 from support.resp import OK
@@ -11,6 +13,7 @@ from support.resp import OK
 PREEMPTED_MICROSECONDS = 10_000
 
 
+@pytest.mark.alone
 def test_slowlog_holds_the_command_with_its_time(raw):
     store_loop(raw)
     raw.call("CONFIG", "SET", "slowlog-log-slower-than", 10_000)
