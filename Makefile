@@ -26,6 +26,8 @@ ENGINES ?=
 SERVERS ?= redis7 redis8 valkey9
 ## PYTEST_ARGS=       test, test-integration: further arguments for pytest, such as -k NAME
 PYTEST_ARGS ?=
+## PROCESSES=3        test, test-integration: how many run tests at once; 0 runs them one after the other
+PROCESSES ?= 3
 ## SEED=              fuzz, hammer, hammer-engines: repeat the run with this seed; default: a new one, which is printed
 SEED ?=
 ## COUNT=             fuzz: commands per server, default a million; leaks: rounds per format, default a thousand
@@ -106,7 +108,7 @@ test-integration: module engines ## Run the integration tests
 	@mkdir -p $(REPORTS)
 	@echo "==> integration tests on $(SERVERS)"
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
-		"$$REDISAI_TEST_PYTHON" -m pytest Tests/integration -p no:cacheprovider \
+		"$$REDISAI_TEST_PYTHON" -m pytest Tests/integration -p no:cacheprovider --numprocesses=$(PROCESSES) \
 			--junitxml=$(REPORTS)/integration.xml $(PYTEST_ARGS)
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/integration.xml
 
