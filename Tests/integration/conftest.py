@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from support.cluster import Cluster
 from support.resp import OK, RawClient
 from support.server import EnvironmentProblem, Server, ServerKind, kinds_from_environment, module_from_environment, tail
 
@@ -138,6 +139,21 @@ def raw3(server: Server) -> Iterator[RawClient]:
 def client(server: Server) -> redis.Redis:
     """A redis-py client, replies as bytes."""
     return server.client()
+
+
+@pytest.fixture(scope="module")
+def module_cluster(server_kind: ServerKind, module_path: str) -> Iterator[Cluster]:
+    """The cluster of a test file, for fixtures that keep something in it; tests ask for ``cluster``."""
+    with Cluster(server_kind.name, server_kind.binary, module_path) as cluster:
+        yield cluster
+        cluster.assert_healthy()
+
+
+@pytest.fixture
+def cluster(module_cluster: Cluster) -> Cluster:
+    """The file's cluster of three shards with an empty keyspace."""
+    module_cluster.flush()
+    return module_cluster
 
 
 @pytest.fixture
