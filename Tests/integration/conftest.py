@@ -87,7 +87,7 @@ def module_path() -> str:
 
 
 @pytest.fixture(scope="module")
-def _module_server(request: pytest.FixtureRequest, server_kind: ServerKind, module_path: str) -> Iterator[Server]:
+def module_server(request: pytest.FixtureRequest, server_kind: ServerKind, module_path: str) -> Iterator[Server]:
     """The server of a test file; its end checks that nothing in the file made it crash."""
     server = Server(
         server_kind.name,
@@ -105,20 +105,20 @@ def _module_server(request: pytest.FixtureRequest, server_kind: ServerKind, modu
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest, _module_server: Server) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, module_server: Server) -> Iterator[Server]:
     """The file's server with an empty keyspace, but for the keys that the file keeps.
 
     A server that dies fails the test during which it died and is started afresh for the next one, so that one crash
     does not hide what the other tests have to say.
     """
-    if not _module_server.alive():
-        _module_server.start()
-    with _module_server.raw() as client:
+    if not module_server.alive():
+        module_server.start()
+    with module_server.raw() as client:
         _empty(client, getattr(request.module, "KEPT_KEYS", ()))
-    yield _module_server
-    if not _module_server.alive():
-        status = _module_server.exit_status
-        pytest.fail(f"the server died (status {status}) during this test\n{tail(_module_server.log_text())}")
+    yield module_server
+    if not module_server.alive():
+        status = module_server.exit_status
+        pytest.fail(f"the server died (status {status}) during this test\n{tail(module_server.log_text())}")
 
 
 @pytest.fixture
