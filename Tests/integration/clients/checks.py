@@ -27,9 +27,12 @@ class Recorder:
         self.not_called: set[str] = set()
         for cls in classes:
             for name, method in list(vars(cls).items()):
-                if not name.startswith("_") and callable(method):
-                    self.not_called.add(f"{cls.__name__}.{name}")
-                    setattr(cls, name, self._noting(f"{cls.__name__}.{name}", method))
+                bound = isinstance(method, staticmethod | classmethod)
+                if name.startswith("_") or not (bound or callable(method)):
+                    continue
+                self.not_called.add(f"{cls.__name__}.{name}")
+                noting = self._noting(f"{cls.__name__}.{name}", method.__func__ if bound else method)
+                setattr(cls, name, type(method)(noting) if bound else noting)
 
     def _noting(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
