@@ -7,7 +7,7 @@ public import Tensors
 /// element.
 public enum TensorType {
     /// Tensors as values of keys.
-    public static let valueType = ValueType<Tensor>(name: "AI_TENSOR")
+    public static let valueType = ValueType<Tensor>(name: "AI_TENSOR", storeEvent: "ai.tensorset")
     static let encodingVersion: Int32 = 4
 
     /// Registers the type; false when the server refuses it.

@@ -4,7 +4,7 @@ internal import Synchronization
 ///
 /// What loading has led to is read without a lock: on every request, and in the forked process that saves the data file,
 /// where a lock could be held by a thread that does not exist there.
-final class Readiness<Loaded: Sendable>: Sendable {
+final class Readiness<Loaded: Sendable>: ArtifactProgress {
     /// What loading has led to, written once.
     private final class Outcome: @unchecked Sendable {
         let error: InferenceError?
@@ -28,6 +28,8 @@ final class Readiness<Loaded: Sendable>: Sendable {
 
     private let outcome = AtomicLazyReference<Outcome>()
     private let isQuarantined = Atomic(false)
+    /// Whether the artifact has gone.
+    private let isSurrendered = Atomic(false)
     /// Told once when the artifact has stopped loading; nil from then on.
     private let waiters = Mutex<[@Sendable () -> Void]?>([])
 
@@ -44,13 +46,21 @@ final class Readiness<Loaded: Sendable>: Sendable {
     /// Where requests wait, once the artifact is ready.
     var queue: DeviceQueue? { isQuarantined.load(ordering: .relaxed) ? nil : outcome.load()?.queue }
 
-    /// Ends the loading phase. Returns who is to be told: by a caller that no longer holds the artifact, so that it goes
-    /// when those who were told let go of it.
+    var progress: ArtifactPhase? { isAbandoned ? nil : phase }
+
+    /// Whether nobody has the artifact any more: building it is of no use.
+    var isAbandoned: Bool { isSurrendered.load(ordering: .acquiring) }
+
+    /// Ends the loading phase, unless the artifact has gone meanwhile. Returns who is to be told.
     func finish(
         _ result: consuming Result<(Loaded, DeviceQueue), InferenceError>
     ) -> [@Sendable () -> Void] {
-        _ = outcome.storeIfNil(Outcome(result))
-        return waiters.withLock { $0.take() ?? [] }
+        // What is not kept goes here, outside of the lock, in the loader's thread.
+        let outcome = Outcome(result)
+        return waiters.withLock { waiters in
+            if !isAbandoned { _ = self.outcome.storeIfNil(outcome) }
+            return waiters.take() ?? []
+        }
     }
 
     func whenLoaded(_ body: @escaping @Sendable () -> Void) {
@@ -64,8 +74,12 @@ final class Readiness<Loaded: Sendable>: Sendable {
         isQuarantined.store(true, ordering: .relaxed)
     }
 
-    /// Gives the engine's form away. For the artifact's `deinit`: nobody else can be looking.
+    /// Gives the engine's form away. For the artifact's `deinit`: nobody else can be looking, but a loader may just have built
+    /// it.
     func surrender() -> Loaded? {
-        outcome.load()?.loaded.take()
+        waiters.withLock { _ in
+            isSurrendered.store(true, ordering: .releasing)
+            return outcome.load()?.loaded.take()
+        }
     }
 }

@@ -10,11 +10,18 @@ extension BackendDescription {
 extension ModelDefinition {
     static func fake(
         key: String = "m", device: String = "CPU", backend: BackendDescription = .unopened,
-        inputNames: [String] = [], outputNames: [String] = [], tag: String = ""
+        inputNames: [String] = [], outputNames: [String] = [], tag: String = "", batching: Batching = .init()
     ) throws -> ModelDefinition {
         ModelDefinition(
             key: Array(key.utf8), backend: backend, device: try #require(Device(device)), tag: Array(tag.utf8),
-            batching: Batching(), inputNames: inputNames, outputNames: outputNames, blob: ModelBlob([Bytes([1, 2, 3])]))
+            batching: batching, inputNames: inputNames, outputNames: outputNames, blob: ModelBlob([Bytes([1, 2, 3])]))
+    }
+}
+
+extension ModelDefinition.Batching {
+    init(size: Int, minimum: Int = 0, timeout: Int = 0) {
+        self.init()
+        (self.size, minimumSize, minimumTimeout) = (size, minimum, timeout)
     }
 }
 
