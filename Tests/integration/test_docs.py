@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from support.commands import pairs
 from support.doc_examples import PAGES, command_names, files_of, grammars, lines_outside_sessions, sessions_of
 from support.server import kinds_from_environment
 
@@ -17,6 +18,12 @@ PAGES_WITH_SESSIONS = [page for page in PAGES if sessions_of(page)]
 COMMANDS = next(page for page in PAGES if page.name == "commands.md")
 # What is a different number every time.
 VARIABLE = re.compile(r'("duration"\n *\d+\) \(integer\)) \d+')
+# Words of the grammars that stand for a choice.
+CHOICES = {
+    "backend": {"TF", "TFLITE", "TORCH", "ONNX"},
+    "dtype": {"FLOAT", "DOUBLE", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "BOOL", "STRING"},
+}
+CAPITALS = re.compile(r"\b[A-Z][A-Z0-9_]+\b")
 # Its commands are for an engine that does not exist.
 INVENTED = "adding-an-engine.md"
 
@@ -116,20 +123,22 @@ def test_nothing_for_redis_cli_is_left_out(page):
 def documented_tokens(arguments):
     """The fixed words of COMMAND DOCS' arguments."""
     words = set()
-    for argument in arguments:
-        fields = {argument[i]: argument[i + 1] for i in range(0, len(argument), 2)}
-        words |= {fields[b"token"].decode()} if b"token" in fields else set()
-        words |= documented_tokens(fields.get(b"arguments", []))
+    for argument in map(pairs, arguments):
+        words |= {argument["token"].decode()} if "token" in argument else set()
+        words |= documented_tokens(argument.get("arguments", []))
     return words
 
 
 @pytest.mark.parametrize("command", sorted(grammars(COMMANDS)))
 def test_grammar_is_that_of_command_docs(raw, command):
     """The words in capitals are those that the server itself documents."""
-    ((_, docs),) = [raw.call("COMMAND", "DOCS", command)]
-    fields = {docs[i]: docs[i + 1] for i in range(0, len(docs), 2)}
+    _, docs = raw.call("COMMAND", "DOCS", command)
     text = " ".join(grammars(COMMANDS)[command]).replace(command, "")
-    assert set(re.findall(r"\b[A-Z][A-Z_]+\b", text)) == documented_tokens(fields.get(b"arguments", []))
+    wanted = set(CAPITALS.findall(text))
+    for word, choice in CHOICES.items():
+        wanted |= choice if re.search(rf"\b{word}\b", text) else set()
+    documented = documented_tokens(pairs(docs).get("arguments", []))
+    assert wanted == {word for word in documented if CAPITALS.fullmatch(word)}
 
 
 def test_documented_settings_can_be_read(raw):
