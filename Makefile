@@ -101,10 +101,11 @@ test-unit: swift engines ## Run the unit tests
 		| tee $(REPORTS)/unit.log
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/unit.xml --swift-log $(REPORTS)/unit.log
 
+# redis7 brings redis-cli, which runs the examples of the documentation.
 .PHONY: test-integration
 test-integration: module engines ## Run the integration tests
-	@$(BOOTSTRAP) ensure $(SERVERS) test-venv reference-venv clients-venv debian-torch debian-onnxruntime \
-		magika minilm basic-pitch silero-vad
+	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVERS)) test-venv reference-venv clients-venv debian-torch \
+		debian-onnxruntime magika minilm basic-pitch silero-vad
 	@mkdir -p $(REPORTS)
 	@echo "==> integration tests on $(SERVERS)"
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
