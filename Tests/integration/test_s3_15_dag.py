@@ -74,7 +74,7 @@ def test_words_in_any_case(raw, command):
 CLAUSES = ("LOAD 1 a", "PERSIST 1 y", "ROUTING r", "TIMEOUT 60000")
 
 
-@pytest.mark.parametrize("header", itertools.permutations(CLAUSES), ids=" ".join)
+@pytest.mark.parametrize("header", list(itertools.permutations(CLAUSES)), ids=" ".join)
 def test_clauses_in_any_order(raw, header):
     assert raw.call(*words(f"AI.DAGEXECUTE {' '.join(header)} |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y")) == [OK]
     assert get_tensor(raw, "y").tolist() == [2, 3]
@@ -221,6 +221,7 @@ def test_elements_of_a_failed_dag(raw):
     assert isinstance(second, Error) and second.text
 
 
-def test_redis_py(client, raw):
+def test_redis_py(server):
+    client = server.client(protocol=2)
     command = words("AI.DAGEXECUTE LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y META VALUES")
     assert client.execute_command(*command) == [b"OK", [b"dtype", b"FLOAT", b"shape", [2], b"values", [b"2", b"3"]]]

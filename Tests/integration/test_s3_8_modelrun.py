@@ -18,7 +18,12 @@ from support.commands import (
 from support.gates import held, hold_key, queue
 from support.resp import OK, QUEUED, TIMEDOUT, Error, Status
 
-KEPT_KEYS = ("m11", "m22", "m31", hold_key())
+MODELS = {
+    "m11": onnx_models.add_constant(1),
+    "m22": onnx_models.sum_and_difference(),
+    "m31": onnx_models.sum_of(3),
+}
+KEPT_KEYS = (*MODELS, hold_key())
 NO_INPUTS = Error("ERR INPUTS not specified")
 INPUT_MISMATCH = Error("Number of keys given as INPUTS here does not match model definition")
 OUTPUT_MISMATCH = Error("Number of keys given as OUTPUTS here does not match model definition")
@@ -28,11 +33,9 @@ TIMEOUT = Error("ERR Invalid value for TIMEOUT")
 @pytest.fixture(autouse=True)
 def ready(raw):
     """Models by number of inputs and outputs, tensors ``a`` and ``b``, string ``s``."""
-    if not raw.call("EXISTS", "m31"):
-        store_model(raw, "m11", onnx_models.add_constant(1))
-        store_model(raw, "m22", onnx_models.sum_and_difference())
-        store_model(raw, "m31", onnx_models.sum_of(3))
-    for key in ("m11", "m22", "m31"):
+    for key, blob in MODELS.items():
+        if not raw.call("EXISTS", key):
+            store_model(raw, key, blob)
         assert raw.call("AI.INFO", key, "RESETSTAT") == OK
     set_tensor(raw, "a", [5])
     set_tensor(raw, "b", [3])
@@ -102,7 +105,7 @@ def test_runs(raw, arguments, results):
 def test_error(raw, arguments, error):
     assert raw.call("AI.MODELRUN", *arguments.split()) == error
     assert raw.call("EXISTS", "o") == 0
-    assert [stats(raw, key)["calls"] for key in ("m11", "m22", "m31")] == [0, 0, 0]
+    assert [stats(raw, key)["calls"] for key in MODELS] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("command", ["AI.MODELRUN", "ai.modelrun m11 INPUTS", "Ai.ModelRun m11 INPUTS a OUTPUTS"])
@@ -161,4 +164,3 @@ def test_inputs_and_model_are_those_of_the_time_of_the_command(server, raw):
         release()
         assert waiting.read() == OK
     assert get_tensor(raw, "o").tolist() == [6]
-    raw.call("DEL", "m31")  # so that all are stored again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -80,5 +81,9 @@ def blocked_clients(server: Server) -> int:
 
 
 def queue_field(server: Server, name: str, device: str = "CPU") -> int:
-    """One of INFO's numbers about a device's queue, such as ``waiting_requests``."""
-    return int(server.info("modules")[f"ai_queue_{device}_{name}"])
+    """One of INFO's numbers about a device's queue, such as ``waiting_requests``; the device may have a colon."""
+    with server.raw() as raw:
+        text = raw.call("INFO", "modules").decode()
+    found = re.search(rf"^ai_queue_{re.escape(device)}_{name}:(\d+)\r$", text, re.MULTILINE)
+    assert found, f"no field {name} of {device}"
+    return int(found[1])
