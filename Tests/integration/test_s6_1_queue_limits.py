@@ -11,7 +11,7 @@ import pytest
 
 from support import onnx_models
 from support.commands import execute, execute_command, get_tensor, set_tensor, stats, store_model, words
-from support.gates import blocked_clients, held, hold_command, hold_key, queue, queue_field
+from support.gates import blocked_clients, held, hold_operation, hold_key, queue, queue_field
 from support.resp import OK, TIMEDOUT, Error, Status
 from support.scripts import entry_point, store_entry_points
 from support.wait import eventually
@@ -279,7 +279,7 @@ class TestTimeouts:
         assert stats(raw, "m")["calls"] == 1
 
     def test_a_run_is_not_interrupted(self, server, raw):
-        [holder] = queue(server, [*hold_command("gate"), "TIMEOUT", 50])
+        [holder] = queue(server, [*hold_operation("gate"), "TIMEOUT", 50])
         eventually(lambda: raw.call("EXISTS", "gate:held"), "the run has begun")
         assert not holder.has_reply(within=0.25)
         raw.call("SET", "gate", "open")

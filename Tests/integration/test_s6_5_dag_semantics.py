@@ -19,7 +19,7 @@ from support.commands import (
     store_model,
     words,
 )
-from support.gates import await_held, blocked_clients, held, hold_key, queue, store_hold
+from support.gates import await_held, blocked_clients, held, hold_key, hold_operation, queue, store_hold
 from support.resp import OK, TIMEDOUT, Error, Status
 from support.scripts import entry_point, store_script, store_script_command
 from support.wait import eventually
@@ -80,11 +80,6 @@ def dag(header, *operations):
     for operation in operations:
         command += ["|>", *(words(operation) if isinstance(operation, str) else operation)]
     return command
-
-
-def hold_operation(device="CPU:1", gate="gate", output=None):
-    """Holds its device until ``gate`` exists."""
-    return ["AI.SCRIPTEXECUTE", hold_key(device), "hold", "KEYS", 1, gate, *(["OUTPUTS", 1, output] if output else [])]
 
 
 class TestNames:
@@ -286,8 +281,8 @@ class TestFailure:
             server,
             dag(
                 "LOAD 2 a wrong PERSIST 1 x",
-                hold_operation("CPU:1", gate="last"),
-                hold_operation("CPU", gate="first"),
+                hold_operation("last", "CPU:1"),
+                hold_operation("first"),
                 "AI.MODELEXECUTE mul INPUTS 2 a wrong OUTPUTS 1 y",
                 "AI.MODELEXECUTE m1 INPUTS 1 a OUTPUTS 1 x",
                 "AI.TENSORGET x",
@@ -338,14 +333,14 @@ class TestFailure:
 class TestDevices:
     def test_one_device_does_not_hold_up_another(self, raw):
         """The first operation waits for a key that the second sets: in turn, they would never end."""
-        assert raw.call(*dag("ROUTING r", hold_operation(), "AI.SCRIPTEXECUTE s2 open KEYS 1 gate")) == [OK, OK]
+        assert raw.call(*dag("ROUTING r", hold_operation("gate", "CPU:1"), "AI.SCRIPTEXECUTE s2 open KEYS 1 gate")) == [OK, OK]
 
     def test_the_other_device_runs_models_meanwhile(self, server, raw):
         [waiting] = queue(
             server,
             dag(
                 "LOAD 1 a PERSIST 1 y",
-                hold_operation(),
+                hold_operation("gate", "CPU:1"),
                 "AI.MODELEXECUTE m2 INPUTS 1 a OUTPUTS 1 x",
                 "AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y",
             ),
@@ -363,7 +358,7 @@ class TestDevices:
             server,
             dag(
                 "LOAD 1 a PERSIST 1 y",
-                hold_operation(output="w"),
+                hold_operation("gate", "CPU:1", output="w"),
                 "AI.SCRIPTEXECUTE s2 first INPUTS 1 w OUTPUTS 1 y",
                 "AI.TENSORGET y VALUES",
             ),
@@ -500,7 +495,7 @@ class TestTimeout:
             server,
             dag(
                 "LOAD 1 a PERSIST 2 w y TIMEOUT 200",
-                hold_operation("CPU", output="w"),
+                hold_operation("gate", output="w"),
                 "AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y",
             ),
         )
@@ -550,7 +545,7 @@ class TestScripts:
         """Another client sees what the first operation did while the second still runs."""
         [waiting] = queue(
             server,
-            dag("LOAD 1 a", "AI.SCRIPTEXECUTE s1 log KEYS 1 l INPUTS 1 a ARGS 1 one OUTPUTS 1 x", hold_operation()),
+            dag("LOAD 1 a", "AI.SCRIPTEXECUTE s1 log KEYS 1 l INPUTS 1 a ARGS 1 one OUTPUTS 1 x", hold_operation("gate", "CPU:1")),
         )
         await_held(raw, "gate")
         assert raw.call("LRANGE", "l", 0, -1) == [b"one"]

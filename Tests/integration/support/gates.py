@@ -33,8 +33,10 @@ def store_hold(raw: RawClient, *devices: str) -> None:
             store_script(raw, hold_key(device), HOLD, "hold", device=device)
 
 
-def hold_command(gate: Argument, device: str = "CPU") -> list[Argument]:
-    return ["AI.SCRIPTEXECUTE", hold_key(device), "hold", "KEYS", 1, gate]
+def hold_operation(gate: Argument, device: str = "CPU", output: Argument | None = None) -> list[Argument]:
+    """The command, or the operation of a DAG, that holds the device until the key ``gate`` exists."""
+    outputs = [] if output is None else ["OUTPUTS", 1, output]
+    return ["AI.SCRIPTEXECUTE", hold_key(device), "hold", "KEYS", 1, gate, *outputs]
 
 
 def await_held(raw: RawClient, gate: str) -> None:
@@ -47,7 +49,7 @@ def held(server: Server, device: str = "CPU") -> Iterator[Callable[[], None]]:
     gate = f"gate {device}"
     with server.raw() as raw, server.raw() as holder:
         store_hold(raw, device)
-        holder.send(*hold_command(gate, device))
+        holder.send(*hold_operation(gate, device))
         await_held(raw, gate)
         open_gates: list[str] = []
 
