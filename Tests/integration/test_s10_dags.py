@@ -3,6 +3,7 @@ that leave, cluster slots; and 6.8, what SLOWLOG says.
 """
 
 import socket
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from support.commands import (
     words,
 )
 from support.gates import blocked_clients, held, hold_key, hold_operation, queue
+from support.replication import PRIMARY, Listener, caught_up, start_replica
 from support.resp import OK, QUEUED, ConnectionClosed, Error, Status
 from support.scripts import entry_point, store_entry_points, store_script
 from support.wait import eventually
@@ -38,33 +40,23 @@ def fill(raw):
     set_tensor(raw, "x", [5])
 
 
+def counted(commands):
+    """How often each command was given."""
+    return Counter(command[0].decode().lower() for command in commands)
+
+
 class TestReplication:
     @pytest.fixture
     def pair(self, start_server):
-        primary = start_server(config=("--repl-diskless-sync-delay", "0", "--shutdown-timeout", "0"))
+        primary = start_server(config=PRIMARY)
         with primary.raw() as raw:
             fill(raw)
-        replica = start_server(config=("--replicaof", f"127.0.0.1 {primary.port}"))
-        eventually(lambda: replica.info("replication").get("master_link_status") == "up", "the replica is connected")
-        replica.raw().call("CONFIG", "RESETSTAT")
-        return primary, replica
-
-    def caught_up(self, primary, replica):
-        """A connection to the replica when it holds what the primary holds."""
-        expected = primary.raw().call("DEBUG", "DIGEST")
-        raw = replica.raw()
-        eventually(lambda: raw.call("DEBUG", "DIGEST") == expected, "the replica holds the same")
-        return raw
-
-    def commands(self, replica):
-        """What the replica has been told to write, with the numbers of times."""
-        fields = replica.info("commandstats").items()
-        calls = {name.removeprefix("cmdstat_"): int(value.removeprefix("calls=").split(",")[0]) for name, value in fields if value}
-        return {name: count for name, count in calls.items() if name.startswith("ai.") or name == "rpush"}
+        replica = start_replica(start_server, primary)
+        return primary, replica, Listener(primary, replica)
 
     def test_persisted_keys_arrive_as_tensors(self, pair):
         """Of every type and shape; what stays inside of the DAG does not."""
-        primary, replica = pair
+        primary, replica, listener = pair
         raw = primary.raw()
         command = (
             "AI.DAGEXECUTE LOAD 1 x PERSIST 5 y scalar text flags x |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y"
@@ -72,23 +64,23 @@ class TestReplication:
             " |> AI.TENSORSET text STRING 2 VALUES one"
         )
         assert raw.call(*words(command), "") == [OK] * 5
-        copy = self.caught_up(primary, replica)
-        assert self.commands(replica) == {"ai.tensorset": 5}
+        copy = caught_up(primary, replica)
+        assert counted(listener.commands()) == {"ai.tensorset": 5}
         assert [get_tensor(copy, key).tolist() for key in ("x", "y", "scalar", "flags")] == [[5], [6], 7, [[True], [False]]]
         assert copy.call("AI.TENSORGET", "text", "VALUES") == [b"one", b""]
         assert stats(copy, "m")["calls"] == 0
 
     def test_deprecated_forms(self, pair):
-        primary, replica = pair
+        primary, replica, listener = pair
         raw = primary.raw()
         assert raw.call(*words("AI.MODELRUN m INPUTS x OUTPUTS y")) == OK
         assert raw.call(*words("AI.DAGRUN LOAD 1 y PERSIST 1 z |> AI.MODELRUN m INPUTS y OUTPUTS z")) == [OK]
-        copy = self.caught_up(primary, replica)
-        assert self.commands(replica) == {"ai.tensorset": 2}
+        copy = caught_up(primary, replica)
+        assert counted(listener.commands()) == {"ai.tensorset": 2}
         assert get_tensor(copy, "z").tolist() == [7]
 
     def test_what_does_not_write_is_not_replicated(self, pair):
-        primary, replica = pair
+        primary, replica, listener = pair
         raw = primary.raw()
         raw.call("SET", "text", "text")
         for command in READ_ONLY:
@@ -97,34 +89,34 @@ class TestReplication:
         # nor what failed, nor what could not be written
         assert isinstance(raw.call(*words("AI.DAGEXECUTE LOAD 1 x PERSIST 1 none |> AI.TENSORGET x")), Error)
         assert raw.call(*words("AI.DAGEXECUTE PERSIST 1 text |> AI.TENSORSET text INT8 1")) == [OK, WRONGTYPE]
-        self.caught_up(primary, replica)
-        assert self.commands(replica) == {}
+        caught_up(primary, replica)
+        assert counted(listener.commands()) == {"set": 1}
 
     def test_members_of_a_batch(self, pair):
-        primary, replica = pair
+        primary, replica, listener = pair
         raw = primary.raw()
         store_model(raw, "b", onnx_models.add_constant(1, ["n", 2]), "BATCHSIZE", 10, "MINBATCHSIZE", 3)
         set_tensor(raw, "rows", [[1, 2], [3, 4]])
         [waiting] = queue(primary, execute_command("b", ["rows"], ["y"]))
         assert raw.call(*words("AI.DAGEXECUTE LOAD 1 rows PERSIST 1 z |> AI.MODELEXECUTE b INPUTS 1 rows OUTPUTS 1 z")) == [OK]
         assert waiting.read() == OK
-        copy = self.caught_up(primary, replica)
-        assert self.commands(replica) == {"ai.modelstore": 1, "ai.tensorset": 3}
+        copy = caught_up(primary, replica)
+        assert counted(listener.commands()) == {"ai.modelstore": 1, "ai.tensorset": 3}
         assert get_tensor(copy, "y").tolist() == get_tensor(copy, "z").tolist() == [[2, 3], [4, 5]]
 
     def test_into_the_clients_database(self, pair):
-        primary, replica = pair
+        primary, replica, listener = pair
         raw = primary.raw()
         raw.call("SELECT", 4)
         assert raw.call(*words("AI.DAGRUN PERSIST 1 y |> AI.TENSORSET y INT8 1 VALUES 3")) == [OK]
-        copy = self.caught_up(primary, replica)
+        copy = caught_up(primary, replica)
         assert copy.call("EXISTS", "y") == 0
         copy.call("SELECT", 4)
         assert get_tensor(copy, "y").tolist() == [3]
 
     def test_effects_of_scripts(self, pair):
         """Each by itself, although the DAG fails in the end and nothing is persisted."""
-        primary, replica = pair
+        primary, replica, listener = pair
         raw = primary.raw()
         store_script(raw, "s", SOURCE, "log")
         set_tensor(raw, "wrong", [[1, 2, 3]])
@@ -135,15 +127,15 @@ class TestReplication:
             *words(f"AI.DAGEXECUTE LOAD 2 x wrong PERSIST 1 z {log} |> AI.MODELEXECUTE mul INPUTS 2 x wrong OUTPUTS 1 z")
         )
         assert reply[0] == OK and isinstance(reply[1], Error)
-        copy = self.caught_up(primary, replica)
+        copy = caught_up(primary, replica)
         assert copy.call("LRANGE", "l", 0, -1) == [b"v"] * 3
         assert (copy.call("EXISTS", "y"), copy.call("EXISTS", "z")) == (1, 0)
-        assert self.commands(replica) == {"ai.scriptstore": 1, "ai.modelstore": 1, "ai.tensorset": 2, "rpush": 3}
+        assert counted(listener.commands()) == {"ai.scriptstore": 1, "ai.modelstore": 1, "ai.tensorset": 2, "rpush": 3}
 
     def test_on_a_replica(self, pair):
         """The read-only forms run there; the others are refused, whether they would have written or not."""
-        primary, replica = pair
-        raw = self.caught_up(primary, replica)
+        primary, replica, listener = pair
+        raw = caught_up(primary, replica)
         for command in READ_ONLY:
             assert raw.call(*words(command))[-1] == [b"6"]
         assert stats(raw, "m")["calls"] == 2
