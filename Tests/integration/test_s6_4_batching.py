@@ -71,6 +71,13 @@ def run_behind_gate(server, raw, commands):
         return [client.read() for client in clients]
 
 
+def queue_or_answer(server, command):
+    """Sends a command of which nobody knows how many clients will be waiting then."""
+    client = server.raw()
+    client.send(*command)
+    return [client]
+
+
 def totals_behind_gate(server, raw, arrays):
     """The same for a probe per array: how many rows ran with each."""
     commands = [request(raw, f"r{index}", array) for index, array in enumerate(arrays)]
@@ -103,6 +110,24 @@ class TestSizes:
         store_probe(raw, "BATCHSIZE", batch_size)
         arrays = [rows(size, first=10 * index) for index, size in enumerate(sizes)]
         assert totals_behind_gate(server, raw, arrays) == totals
+
+    @pytest.mark.parametrize("sizes", [[1, 3, 1, 20, 1], [20, 1, 3], [1] * 30], ids=str)
+    def test_rows_of_all_sizes(self, server, raw, sizes):
+        """From some thousand bytes to more than a hundred thousand."""
+        store_probe(raw, "BATCHSIZE", 1000)
+        arrays = [rows(size, columns=1000, first=1000 * index) for index, size in enumerate(sizes)]
+        assert totals_behind_gate(server, raw, arrays) == [sum(sizes)] * len(sizes)
+
+    def test_a_batch_is_no_larger_than_a_tensor_may_be(self, start_server):
+        """What would be too large together runs apart, and nobody gets an error."""
+        server = start_server("MAX_TENSOR_SIZE", "1000")
+        raw = server.raw()
+        store_probe(raw, "BATCHSIZE", 100, "MINBATCHSIZE", 80)
+        [first] = queue(server, request(raw, "first", rows(70)))
+        [second] = queue_or_answer(server, request(raw, "second", rows(70), "TIMEOUT", 500))
+        assert first.read() == OK
+        assert second.read() == TIMEDOUT
+        assert total(raw, "first") == 70
 
     def test_requests_for_other_models_stay_in_the_queue(self, server, raw):
         store_probe(raw, "BATCHSIZE", 10)
@@ -267,6 +292,15 @@ class TestMinBatchSize:
         assert first.read() == OK
         assert total(raw, "first") == 4
 
+    def test_what_is_full_does_not_wait_for_more(self, server, raw):
+        """Where MINBATCHSIZE is above BATCHSIZE it may never be reached."""
+        store_probe(raw, "BATCHSIZE", 4, "MINBATCHSIZE", 5)
+        [first] = queue(server, request(raw, "first", rows(2)))
+        assert not first.has_reply(within=0.03)
+        assert raw.call(*request(raw, "second", rows(2), "TIMEOUT", 5000)) == OK
+        assert first.read() == OK
+        assert [total(raw, name) for name in ("first", "second")] == [4, 4]
+
     def test_what_waits_is_passed_by(self, server, raw):
         store_probe(raw, "BATCHSIZE", 10, "MINBATCHSIZE", 2)
         store_model(raw, "other", onnx_models.add_constant(1))
@@ -319,6 +353,35 @@ class TestMinBatchSize:
         assert patient.read() == OK
         assert total(raw, "patient") == 3
         assert raw.call("EXISTS", "hasty:y") == 0
+
+    def test_a_full_batch_that_loses_a_member(self, server, raw):
+        """Somebody else takes the place."""
+        store_probe(raw, "BATCHSIZE", 3, "MINBATCHSIZE", 3)
+        with held(server) as release:
+            hasty, *others = queue(
+                server,
+                request(raw, "hasty", rows(1), "TIMEOUT", 30),
+                request(raw, "second", rows(1)),
+                request(raw, "third", rows(1)),
+            )
+            assert hasty.read() == TIMEDOUT
+            others += queue(server, request(raw, "fourth", rows(1)))
+            release()
+            assert [client.read() for client in others] == [OK] * 3
+        assert [total(raw, name) for name in ("second", "third", "fourth")] == [3, 3, 3]
+
+    def test_who_came_when_the_batch_was_still_full(self, server, raw):
+        """Together with those that are left they are enough."""
+        store_probe(raw, "BATCHSIZE", 3, "MINBATCHSIZE", 3)
+        with held(server) as release:
+            hasty, *others = queue(
+                server,
+                request(raw, "hasty", rows(1), "TIMEOUT", 150),
+                *(request(raw, name, rows(1), "TIMEOUT", 2000) for name in ("second", "third", "fourth")),
+            )
+            assert hasty.read() == TIMEDOUT
+            release()
+            assert [client.read() for client in others] == [OK] * 3
 
     def test_the_model_may_be_deleted_meanwhile(self, server, raw):
         store_probe(raw, "BATCHSIZE", 10, "MINBATCHSIZE", 2)
@@ -443,6 +506,16 @@ class TestMembers:
         assert raw.call("EXISTS", "leaves:t", "leaves:y") == 0
         assert stats(raw, "m")["calls"] == 3
 
+    def test_a_member_that_nobody_waits_for_is_none(self, server, raw):
+        """A DAG without outputs is given up with its client, so that others do not find a partner in it."""
+        store_probe(raw, "BATCHSIZE", 10, "MINBATCHSIZE", 2)
+        set_tensor(raw, "x", rows(1))
+        [leaves] = queue(server, words("AI.DAGEXECUTE_RO LOAD 1 x |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 2 t y"))
+        leaves.close()
+        eventually(lambda: blocked_clients(server) == 0, "the client has gone")
+        assert raw.call(*request(raw, "alone", rows(1), "TIMEOUT", 100)) == TIMEDOUT
+        assert stats(raw, "m")["calls"] == 0
+
     def test_many_clients(self, server, raw):
         """Everybody gets their own rows, however the batches fell."""
         store_probe(raw, "BATCHSIZE", 8)
@@ -482,8 +555,8 @@ class TestStatistics:
         assert queue_field(server, "batches") == batches + 1
 
     def test_each_member_counts_the_time_of_the_whole_batch(self, server, raw):
-        store_model(raw, "m", onnx_models.slow_rows(5_000), "BATCHSIZE", 10)
-        set_tensor(raw, "x", rows(1))
+        store_model(raw, "m", onnx_models.slow_rows(), "BATCHSIZE", 10)
+        set_tensor(raw, "x", [[5_000]])
         assert execute(raw, "m", ["x"], ["y"]) == OK
         alone = stats(raw, "m")["duration"]
         assert raw.call("AI.INFO", "m", "RESETSTAT") == OK
@@ -623,6 +696,21 @@ class TestFailures:
         assert good == OK
         assert isinstance(bad, Error) and "the sum is negative" in bad.text
         assert get_tensor(raw, "good:y").tolist() == [[1, 1]]
+
+    def test_a_run_that_takes_too_long(self, start_server):
+        """Every member gets the error, and none has to wait until the others have been tried again."""
+        server = start_server("MODEL_EXECUTION_TIMEOUT", "1000")
+        raw = server.raw()
+        store_model(raw, "m", onnx_models.slow_rows(), "BATCHSIZE", 10, "MINBATCHSIZE", 4)
+        set_tensor(raw, "x", [[2**62]])
+        started = time.monotonic()
+        clients = queue(server, *[execute_command("m", ["x"], ["y"])] * 3)
+        replies = [execute(raw, "m", ["x"], ["y"]), *(client.read() for client in clients)]
+        elapsed = time.monotonic() - started
+        assert all(isinstance(reply, Error) and "terminate flag" in reply.text for reply in replies), replies
+        assert 1 <= elapsed < 3, elapsed
+        now = stats(raw, "m")
+        assert (now["calls"], now["errors"]) == (4, 4)
 
     def test_in_a_dag_only_its_own_elements(self, server, raw):
         store_model(raw, "m", onnx_models.lookup([5, 6, 7]), "BATCHSIZE", 10)

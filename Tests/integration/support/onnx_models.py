@@ -140,15 +140,14 @@ def lookup(values: Sequence[float]) -> bytes:
     return _model([node], [_value("x", TensorProto.INT64, ["n"])], [_float("y", ["n"])], [table])
 
 
-def slow_rows(iterations: int) -> bytes:
-    """``y = x + iterations`` over FLOAT [n, c]: takes as long for one row as for many."""
-    count = numpy_helper.from_array(np.array([iterations], dtype=np.int64), "n")
-    return _model(
-        [helper.make_node("Loop", ["n", "", "x"], ["y"], body=_counting_body())],
-        [_float("x", ["n", "c"])],
-        [_float("y", ["n", "c"])],
-        [count],
-    )
+def slow_rows() -> bytes:
+    """``y = x + max(x)`` over FLOAT [n, c], in as many iterations as the largest element says: for one row as for many."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+        helper.make_node("Cast", ["most"], ["n"], to=TensorProto.INT64),
+        helper.make_node("Loop", ["n", "", "x"], ["y"], body=_counting_body()),
+    ]
+    return _model(nodes, [_float("x", ["n", "c"])], [_float("y", ["n", "c"])])
 
 
 # Memory
