@@ -404,6 +404,14 @@ def test_check_order(raw, arguments, error):
     check(raw, f"AI.DAGEXECUTE {arguments}", error)
 
 
+@pytest.mark.parametrize("dims", ["4611686018427387905", "4611686018427387904 4", "9223372036854775807", "1000000000000 1000"])
+@pytest.mark.parametrize("data", ["", "BLOB abcd", "VALUES 1"])
+def test_sizes_that_overflow_or_cannot_be_had(server, raw, dims, data):
+    reply = raw.call(*words(f"AI.DAGEXECUTE LOAD 1 a |> AI.TENSORSET x FLOAT {dims} {data} |> AI.TENSORGET x"))
+    assert isinstance(reply, Error), reply
+    assert server.responsive()
+
+
 def test_persist_key_of_another_type_is_no_error_of_parsing(raw):
     """It is looked at when the tensor is written: test_s6_5_*."""
     reply = raw.call(*words("AI.DAGEXECUTE LOAD 1 a PERSIST 1 t |> AI.TENSORSET t FLOAT 1"))

@@ -24,6 +24,7 @@ from support.commands import (
 )
 from support.gates import blocked_clients, held, hold_key, queue, queue_field
 from support.resp import OK, TIMEDOUT, Error
+from support.scripts import entry_point, run_script, store_script
 from support.wait import eventually
 
 KEPT_KEYS = (hold_key(),)
@@ -733,6 +734,17 @@ def test_batching_numbers_survive_a_reload(server, raw):
     assert raw.call(*request(raw, "second", rows(1))) == OK
     assert first.read() == OK
     assert [total(raw, name) for name in ("first", "second")] == [2, 2]
+
+
+def test_scripts_run_models_without_batching(raw):
+    """`redisAI.model_execute` is synchronous: it waits for nobody, and does not count."""
+    store_probe(raw, "BATCHSIZE", 10, "MINBATCHSIZE", 5)
+    source = entry_point("probe", 'return redisAI.model_execute("m", tensors, 2)')
+    store_script(raw, "s", source, "probe")
+    set_tensor(raw, "x", rows(2))
+    assert run_script(raw, "s", "probe", ["x"], ["t", "y"]) == OK
+    assert get_tensor(raw, "t").tolist() == [2, 2]
+    assert stats(raw, "m")["calls"] == 0
 
 
 def test_devices_do_not_share_batches(server, raw):
