@@ -93,12 +93,12 @@ class Result:
         self.forms[f"{outcome.form}, {outcome.name}"] += 1
         if outcome.batch:
             self.batches[request.stored.batching.size][outcome.batch] += 1
-            self.together += outcome.batch > outcome.rows
+            self.together += outcome.batch > request.rows
         if outcome.name != "timed out":
             counts = self.counts[outcome.key]
             counts.calls += 1
             counts.errors += outcome.name != "answered"
-            counts.samples += outcome.rows if outcome.name == "answered" else 0
+            counts.samples += outcome.samples
 
     def note_problem(self, text: str) -> None:
         self.wrong += 1

@@ -51,12 +51,16 @@ class Stored:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a request came to; ``batch`` is the number of rows that ran together, where the model tells."""
+    """What a request came to.
+
+    ``samples`` is the number of rows of its first output, ``batch`` that of the rows that ran together, where the model
+    tells.
+    """
 
     name: str
     form: str
     key: str
-    rows: int = 0
+    samples: int = 0
     batch: int = 0
 
 
@@ -94,7 +98,7 @@ class Request:
         for output, expected in zip(outputs, self.expected, strict=True):
             self._compare(output, expected)
         batch = self._judge_batch(outputs[0]) if self.stored.kind.name == SIZES else 0
-        return Outcome("answered", self.form, self.stored.key, self.rows, batch)
+        return Outcome("answered", self.form, self.stored.key, len(self.expected[0]), batch)
 
     def _outcome(self, name: str) -> Outcome:
         return Outcome(name, self.form, self.stored.key)

@@ -16,10 +16,13 @@ Command = Sequence[Argument]
 
 
 class Lockstep:
-    """That many connections to a server."""
+    """That many connections to a server, with these versions of the protocol in turn."""
 
-    def __init__(self, port: int, connections: int) -> None:
-        self.clients = [RawClient(port, timeout=ANSWER_TIMEOUT_SECONDS) for _ in range(connections)]
+    def __init__(self, port: int, connections: int, versions: Sequence[int] = (2,)) -> None:
+        self.clients = [
+            RawClient(port, resp=versions[number % len(versions)], timeout=ANSWER_TIMEOUT_SECONDS)
+            for number in range(connections)
+        ]
 
     def __enter__(self) -> Lockstep:
         return self
