@@ -141,7 +141,8 @@ class _Judge:
             self._must(index, outcome.text in (None, reply.text), f"another error than {outcome.text!r}")
             return True
         self._must(index, reply == OK, "neither OK nor NA nor an error")
-        self._must(index, isinstance(outcome, list), "did not fail")
+        hint = outcome.hint if isinstance(outcome, RunFails) else ""
+        self._must(index, isinstance(outcome, list), f"did not fail {hint}")
         return False
 
     def _judge_get(self, index: int, operation: Operation) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -23,6 +24,7 @@ from reliability.tensor_oracle import ITEM_SIZES
 DEVICES = ("CPU", "CPU:1", "CPU:2")
 TABLE = tuple(range(100, 108))
 """Out of which the model `pick` takes elements."""
+SLOW_TURNS = 500
 NUMPY_TYPES = {
     b"FLOAT": np.dtype(np.float32),
     b"DOUBLE": np.dtype(np.float64),
@@ -41,11 +43,13 @@ Function = Callable[[Sequence[np.ndarray]], Arrays]
 
 
 class RunFails(Exception):
-    """The run fails; ``text`` is the whole error where the module says it, None where the engine does."""
+    """The run fails; ``text`` is the whole error where the module says it, None where the engine does; then ``hint`` may
+    be what it says of zeros."""
 
-    def __init__(self, text: str | None = None) -> None:
-        super().__init__(text)
+    def __init__(self, text: str | None = None, hint: str = "") -> None:
+        super().__init__(text, hint)
         self.text = text
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,11 @@ def _double_with_torch(inputs: Sequence[np.ndarray]) -> Arrays:
     """A whole number times 2.0 is a FLOAT there."""
     (array,) = inputs
     return _double([array if array.dtype.kind == "f" else array.astype(np.float32)])
+
+
+def _plus(array: np.ndarray, constant: float) -> np.ndarray:
+    """The constant is a vector of one."""
+    return array + np.array([constant], np.float32)
 
 
 def _sum_and_difference(inputs: Sequence[np.ndarray]) -> Arrays:
@@ -157,16 +166,38 @@ def _pick_model() -> bytes:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
 
 
+def _slow_model() -> bytes:
+    """Adds 1 so often that others on other devices run meanwhile."""
+    float_value = functools.partial(helper.make_tensor_value_info, elem_type=TensorProto.FLOAT, shape=None)
+    flag = functools.partial(helper.make_tensor_value_info, elem_type=TensorProto.BOOL, shape=[])
+    body = helper.make_graph(
+        [helper.make_node("Add", ["xi", "one"], ["xo"]), helper.make_node("Identity", ["ci"], ["co"])],
+        "body",
+        [helper.make_tensor_value_info("i", TensorProto.INT64, []), flag("ci"), float_value("xi")],
+        [flag("co"), float_value("xo")],
+    )
+    constants = {"n": np.array(SLOW_TURNS), "one": np.array([1], np.float32)}
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)],
+        "slow",
+        [float_value("x")],
+        [float_value("y")],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10).SerializeToString()
+
+
 _TF_NAMES = ("INPUTS", 1, "input", "OUTPUTS", 1, "output")
 MODELS = (
-    DagModel("add", "ONNX", lambda: onnx_models.add_constant(10), 1, 1, lambda i: [i[0] + np.float32(10)]),
+    DagModel("add", "ONNX", lambda: onnx_models.add_constant(10), 1, 1, lambda i: [_plus(i[0], 10)]),
     DagModel("mul", "ONNX", lambda: onnx_models.mul(None), 2, 1, lambda i: [i[0] * i[1]]),
     DagModel("both", "ONNX", onnx_models.sum_and_difference, 2, 2, _sum_and_difference),
-    DagModel("add8", "ONNX", lambda: onnx_models.add_constant(1), 1, 1, lambda i: [i[0] + np.float32(1)], batch_size=8),
+    DagModel("add8", "ONNX", lambda: onnx_models.add_constant(1), 1, 1, lambda i: [_plus(i[0], 1)], batch_size=8),
     DagModel("pick", "ONNX", _pick_model, 1, 1, _pick, dtypes=(b"INT64",)),
     DagModel("text", "ONNX", lambda: onnx_models.identity("STRING"), 1, 1, list, dtypes=(b"STRING",)),
     DagModel("flags", "ONNX", lambda: onnx_models.identity("BOOL"), 1, 1, list, dtypes=(b"BOOL",)),
     DagModel("total", "ONNX", onnx_models.total, 1, 1, lambda i: [np.asarray(i[0].sum(dtype=np.float32))]),
+    DagModel("slow", "ONNX", _slow_model, 1, 1, lambda i: [_plus(i[0], SLOW_TURNS)]),
     DagModel("tf", "TF", tf_models.rows, 1, 1, _double, _TF_NAMES),
     DagModel("tf8", "TF", tf_models.rows, 1, 1, _double, _TF_NAMES, batch_size=8),
     DagModel("integers", "TF", lambda: tf_models.identity("INT32"), 1, 1, list, _TF_NAMES, dtypes=(b"INT32",)),
@@ -202,7 +233,7 @@ FUNCTIONS = (
     ScriptFunction(b"copies", 0, lambda i: [_times(array, 1) for array in i]),
     ScriptFunction(b"both", 2, lambda i: _sum_and_difference(_with_torch(i))),
     ScriptFunction(b"note", 1, lambda i: [_times(i[0], 3)], keys=1, arguments=1),
-    ScriptFunction(b"model", 1, lambda i: [i[0] + np.float32(10)]),
+    ScriptFunction(b"model", 1, lambda i: [_plus(i[0], 10)]),
     ScriptFunction(b"raises", 1, _raise),
     ScriptFunction(b"add", 2, lambda i: _sum_and_difference(_with_torch(i))[:1], is_entry_point=False),
 )
@@ -258,7 +289,7 @@ class Runs:
     def __init__(self, raw: RawClient, prefix: str) -> None:
         self._raw = raw
         self._prefix = prefix
-        self._taken: dict[tuple[str, Signature], bool] = {}
+        self._replies: dict[tuple[str, Signature], Any] = {}
 
     def model(self, model: DagModel, inputs: Sequence[TensorValue]) -> list[TensorValue]:
         """Raises ``RunFails``."""
@@ -281,7 +312,7 @@ class Runs:
         )
         if function.name != b"raises":
             # The results are of no interest here, nor is their number.
-            self._require(function.name.decode(), inputs, lambda names: call(names, []))
+            self._require(f"script {function.name.decode()}", inputs, lambda names: call(names, []))
         results = self._computed(function.function, inputs)
         if outputs and outputs != len(results):
             raise RunFails(f"Function returned unexpected number of outputs - {function.name.decode()}")
@@ -294,19 +325,20 @@ class Runs:
         self, name: str, inputs: Sequence[TensorValue], call: Callable[[list[str]], list[Argument]]
     ) -> None:
         signature = tuple((value.dtype, value.dims) for value in inputs)
-        if (name, signature) not in self._taken:
-            self._taken[name, signature] = self._try(signature, call)
-        if not self._taken[name, signature]:
-            raise RunFails
+        if (name, signature) not in self._replies:
+            self._replies[name, signature] = self._try(signature, call)
+        reply = self._replies[name, signature]
+        if isinstance(reply, Error):
+            raise RunFails(hint=f"{name} of {signature}: {reply.text}")
 
-    def _try(self, signature: Signature, call: Callable[[list[str]], list[Argument]]) -> bool:
+    def _try(self, signature: Signature, call: Callable[[list[str]], list[Argument]]) -> Any:
         keys = [f"{self._prefix}:i{number}" for number in range(len(signature))]
         for key, (dtype, dims) in zip(keys, signature):
             reply = self._raw.call("AI.TENSORSET", key, dtype, *dims, "BLOB", zeros(dtype, dims).blob or b"")
             assert reply == OK, reply
         reply = self._raw.call(*call(keys))
         assert reply == OK or isinstance(reply, Error), reply
-        return reply == OK
+        return reply
 
     @staticmethod
     def _computed(function: Function, inputs: Sequence[TensorValue]) -> list[TensorValue]:

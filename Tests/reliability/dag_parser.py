@@ -224,6 +224,9 @@ class _Reader:
     def _tensor_set(self, operation: Operation) -> Operation:
         if len(self._words) < 4:
             raise Refused(fails("wrong number of arguments for 'AI.TENSORSET' command"))
+        if self._words[-1].upper() == b"BLOB":
+            # A "|>" that stands where data is expected may be taken for data.
+            raise Unsure
         expectation, value = TensorOracle(_SIZE_LIMIT).expect_set(self._words, {})
         if expectation.succeeds is False:
             raise Refused(expectation)
@@ -337,10 +340,20 @@ class _Reader:
         self._script(operation)
         target: list[bytes] | None = None
         for word in self._words[3:]:
-            if word.upper() in (b"INPUTS", b"OUTPUTS"):
-                target = operation.inputs if word.upper() == b"INPUTS" else operation.outputs
-            elif target is None or word.upper() in (b"TIMEOUT", b"$"):
+            name = word.upper()
+            if name == b"INPUTS":
+                if target is not None:
+                    kind = "keyword" if target is operation.inputs else "section"
+                    raise Refused(fails(f"ERR Already encountered an INPUTS {kind} in SCRIPTRUN"))
+                target = operation.inputs
+            elif name == b"OUTPUTS":
+                if target is operation.outputs:
+                    raise Refused(fails("ERR Already encountered an OUTPUTS keyword in SCRIPTRUN"))
+                target = operation.outputs
+            elif name in (b"TIMEOUT", b"$"):
                 raise Unsure
+            elif target is None:
+                raise Refused(fails("ERR Unrecongnized parameter to SCRIPTRUN"))
             else:
                 target.append(word)
         return operation

@@ -202,7 +202,7 @@ class _Connection:
             reply = reply[:-1]
         judge(verdict.interpretation, reply)
         self._tally(verdict, reply)
-        if verdict.may_time_out and self._perhaps:
+        if verdict.may_time_out and self._perhaps and not verdict.writes_other_type:
             # It did not, so that the keys are known.
             self._keys.update(self._perhaps)
             self._perhaps = {}
