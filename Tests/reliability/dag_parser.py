@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 class Unsure(Exception):
-    """The contract does not say what has to happen."""
+    """The contract does not say what has to happen. So it is with a ``|>`` that stands where data is expected."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,8 @@ class _Header:
             word = self._words[position].upper()
             if word == b"|>":
                 if self._words[-1] == b"|>":
+                    if self._words[-2].upper() == b"BLOB":
+                        raise Unsure
                     self._unexpected(b"|>")
                 return position
             if word not in CLAUSES or word in self.seen:
@@ -225,7 +227,6 @@ class _Reader:
         if len(self._words) < 4:
             raise Refused(fails("wrong number of arguments for 'AI.TENSORSET' command"))
         if self._words[-1].upper() == b"BLOB":
-            # A "|>" that stands where data is expected may be taken for data.
             raise Unsure
         expectation, value = TensorOracle(_SIZE_LIMIT).expect_set(self._words, {})
         if expectation.succeeds is False:
