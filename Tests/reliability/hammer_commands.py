@@ -248,7 +248,7 @@ def hammer_commands(
             hammering.problems += _left_behind(server)
             hammering.footprints.append(footprint_when_empty(server))
     hammering.pings = str(pinger)
-    hammering.problems += pinger.problems() + _judge(hammering)
+    hammering.problems += pinger.problems() + judge(hammering)
     return hammering
 
 
@@ -287,7 +287,8 @@ def _left_behind(server: Server) -> list[str]:
     return []
 
 
-def _judge(hammering: CommandHammering) -> list[str]:
+def judge(hammering: CommandHammering) -> list[str]:
+    """What is wrong with the whole."""
     tally = hammering.tally
     problems = list(tally.problems) + hammering.watched.growth()
     if not tally.operations:
