@@ -30,6 +30,8 @@ struct RunQueue {
     /// No batch that was set aside has anything to do before.
     private var setAsideDeadline: Instant?
     private var dropped: [(step: ReadyStep, reason: InferenceRequest.Ending)] = []
+    /// No step's time runs out before.
+    private var earliestExpiry: Instant?
 
     /// Steps that wait, and the bytes of their inputs.
     private(set) var stepCount = 0
@@ -45,6 +47,7 @@ struct RunQueue {
     mutating func add(_ step: ReadyStep, inFront: Bool = false) -> Bool {
         stepCount += 1
         byteCount += step.byteCount
+        earliestExpiry = earliest(earliestExpiry, step.request.deadline)
         if let batch = lastJoined, !batch.isClosed, batch.key.matches(step), batch.join(step) {
             return update(batch, with: step)
         }
@@ -183,6 +186,9 @@ struct RunQueue {
         if !removed.isEmpty, !batch.members.isEmpty { reopen(batch) }
     }
 
+    /// Whether a step's time may have run out.
+    func mayHaveExpired(_ now: Instant) -> Bool { earliestExpiry.map { now >= $0 } ?? false }
+
     /// Drops all steps for which nobody waits any more, wherever they are. Returns whether there is something new to do.
     mutating func sweep(_ now: Instant) -> Bool {
         let all = jobs
@@ -198,6 +204,9 @@ struct RunQueue {
         }
         let runnable = jobs.count
         reviewSetAside(now)
+        earliestExpiry = (jobs.flatMap(\.steps) + setAside.flatMap(\.members)).reduce(nil) {
+            earliest($0, $1.request.deadline)
+        }
         return jobs.count > runnable
     }
 
