@@ -19,9 +19,10 @@ final class QueueFixture: Sendable {
 
     /// A model that is ready to run.
     func model(
-        _ loaded: FakeModel, batching: ModelDefinition.Batching = .init(), onRetire: @escaping @Sendable () -> Void = {}
+        _ loaded: FakeModel, batching: ModelDefinition.Batching = .init(), backend: BackendDescription = .unopened,
+        onRetire: @escaping @Sendable () -> Void = {}
     ) throws -> Model {
-        let model = Model(try .fake(batching: batching), retire: { _ in onRetire() })
+        let model = Model(try .fake(backend: backend, batching: batching), retire: { _ in onRetire() })
         _ = model.readiness.finish(.success((loaded, queue)))
         return model
     }
@@ -34,7 +35,11 @@ final class QueueFixture: Sendable {
 
     @discardableResult
     func submit(_ input: Tensor, to model: Model, timeout: Int? = nil) throws -> InferenceRequest {
-        let request = inbox.request(RequestPlan(.model(model), inputs: [input], outputCount: 1), timeout: timeout)
+        submit(inbox.request(RequestPlan(.model(model), inputs: [input], outputCount: 1), timeout: timeout))
+    }
+
+    @discardableResult
+    func submit(_ request: InferenceRequest) -> InferenceRequest {
         request.start(dispatcher)
         return request
     }
