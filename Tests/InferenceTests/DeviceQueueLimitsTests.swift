@@ -158,6 +158,8 @@ import Testing
                 try queue.submit(
                     1, to: queue.model(run.model(), batching: .init(size: 8, minimum: 2, timeout: 120_000)))
             }
+            try queue.awaitIdleness(of: 3)
+            #expect(queue.queue.depth.steps == 3)
             queue.clock.advance(milliseconds: 120_001)
             queue.queue.sweep()
             for run in runs { try run.hasBegun.wait() }
@@ -213,6 +215,22 @@ import Testing
                 for value in 0..<round % 5 { try fixture.submit(Float(value), to: models[value % 2]) }
                 fixture.engine.wakeWorkers()
                 try #expect(fixture.inbox.wait(for: round % 5).count == (1...round).reduce(0) { $0 + $1 % 5 })
+            }
+        }
+    }
+
+    @Test func `nobody is woken before, so that what comes in one round runs together`() throws {
+        try withEngine { fixture in
+            let model = try fixture.load(batching: .init(size: 100))
+            let queue = try #require(model.readyQueue)
+            fixture.engine.defersWakeUps = true
+            for round in 1...20 {
+                try queue.awaitIdleness(of: 1)
+                for value in 1...5 { try fixture.submit(Float(value), to: model) }
+                #expect(queue.depth.steps == 5 && queue.idleWorkerCount == 1)
+                fixture.engine.wakeWorkers()
+                try fixture.inbox.wait(for: 5)
+                #expect(queue.counters.batches == round && queue.counters.batchedRequests == 5 * round)
             }
         }
     }

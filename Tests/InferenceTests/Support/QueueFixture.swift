@@ -1,3 +1,4 @@
+import Glibc
 import Tensors
 import TestSupport
 import Testing
@@ -44,6 +45,11 @@ final class QueueFixture: Sendable {
         return request
     }
 
+    /// Waits until all of the queue's workers sleep.
+    func awaitIdleness(of workers: Int) throws {
+        try queue.awaitIdleness(of: workers)
+    }
+
     /// Keeps one worker busy, with a request that ends as `.echo(0)`.
     func hold() throws {
         try submit(0, to: model(held.model()))
@@ -56,6 +62,16 @@ final class QueueFixture: Sendable {
 
     func stop(withinSeconds seconds: Int = Gate.patience) -> Bool {
         queue.stop(withinSeconds: seconds)
+    }
+}
+
+extension DeviceQueue {
+    struct StaysBusy: Error {}
+
+    /// Waits until as many of its workers sleep. A thread cannot tell that it sleeps: it has to be looked for.
+    func awaitIdleness(of workers: Int) throws {
+        for _ in 0..<Gate.patience * 1_000 where idleWorkerCount < workers { usleep(1_000) }
+        guard idleWorkerCount == workers else { throw StaysBusy() }
     }
 }
 
