@@ -119,6 +119,9 @@ public final class DeviceQueue: @unchecked Sendable {
     /// Steps that wait for a worker, and the bytes of their inputs.
     var depth: (steps: Int, bytes: Int) { lock.withLock { (waiting.stepCount, waiting.byteCount) } }
 
+    /// Workers that sleep.
+    var idleWorkerCount: Int { lock.withLock { idleCount } }
+
     var counters: Counters { lock.withLock { counts } }
 
     /// Whether nothing waits and nothing runs.

@@ -179,6 +179,12 @@ public final class InferenceRequest: Sendable {
         if isOver { end() }
     }
 
+    /// Lets go of the artifact of a step that has run, before it is told so.
+    func release(_ index: Int) {
+        // Taken out of the lock: the last reference may go here.
+        _ = state.withLock { $0.steps[index].work.take() }
+    }
+
     private func end() {
         let (released, receiver) = state.withLock { state in
             defer {
