@@ -9,9 +9,9 @@ import pytest
 
 from support import saved_models
 from support.commands import execute, get_tensor, pairs, set_tensor
+from support.persistence import ModelIsKept
 from support.resp import OK, Error
 from support.saved_models import FORMATS, link, pack, tar
-from support.wait import eventually
 
 # The library is opened once, and not once more to try each model out: test_checked has the default.
 MODULE_ARGS = ("MODEL_CHECK", "NO", "MODEL_EXECUTION_TIMEOUT", "1000")
@@ -296,7 +296,7 @@ class TestHostileArchives:
         assert_two_works(raw)
 
 
-class TestPersistence:
+class TestPersistence(ModelIsKept):
     def stored(self, raw):
         store(raw, pack(saved_models.vocabulary(), "tar.gz", "top/"))
         return raw.call("AI.MODELGET", "m")
@@ -307,33 +307,10 @@ class TestPersistence:
         assert get_tensor(raw, "y").tolist() == [1]
         assert raw.call("AI.MODELGET", "m") == before
 
-    def test_restart(self, server, raw):
-        before = self.stored(raw)
-        server.restart()
-        self.assert_same(server.raw(), before)
-
     def test_chosen_names_stay_chosen(self, server, raw):
         store(raw, pack(saved_models.two()), ("b", "a"), ("sum",))
         server.restart()
         assert sides(server.raw()) == ([b"b", b"a"], [b"sum"])
-
-    def test_append_only_file(self, start_server):
-        server = start_server(
-            *MODULE_ARGS, config=("--appendonly", "yes", "--aof-use-rdb-preamble", "no", "--appendfsync", "always")
-        )
-        raw = server.raw()
-        before = self.stored(raw)
-        assert raw.call("BGREWRITEAOF") != OK
-        eventually(lambda: server.info("persistence")["aof_rewrite_in_progress"] == "0", "the file is written")
-        server.restart()
-        self.assert_same(server.raw(), before)
-
-    def test_dump_and_restore(self, raw):
-        before = self.stored(raw)
-        payload = raw.call("DUMP", "m")
-        assert raw.call("DEL", "m") == 1
-        assert raw.call("RESTORE", "m", 0, payload) == OK
-        self.assert_same(raw, before)
 
 
 def test_checked(start_server):
