@@ -6,6 +6,8 @@ import secrets
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from reliability.hammer import hammer  # noqa: E402
@@ -13,6 +15,7 @@ from reliability.hammer import hammer  # noqa: E402
 SECONDS = 5
 
 
+@pytest.mark.alone
 def test_no_lost_or_crossed_answer(start_server):
     """Every client gets its own answers, and afterwards memory, threads and connections are what they were."""
     seed = secrets.token_hex(4)
