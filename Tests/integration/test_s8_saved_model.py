@@ -13,6 +13,7 @@ from support.persistence import ModelIsKept
 from support.resp import OK, Error
 from support.saved_models import FORMATS, link, pack, tar
 
+pytestmark = pytest.mark.one_server
 # The library is opened once, and not once more to try each model out: test_checked has the default.
 MODULE_ARGS = ("MODEL_CHECK", "NO", "MODEL_EXECUTION_TIMEOUT", "1000")
 TOPS = ["", "./", "model/", "./a folder/"]
@@ -67,6 +68,7 @@ def sides(raw):
     return meta["inputs"], meta["outputs"]
 
 
+@pytest.mark.every_server
 class TestFormats:
     @pytest.mark.parametrize("form", FORMATS)
     @pytest.mark.parametrize("top", TOPS, ids=repr)
@@ -296,6 +298,7 @@ class TestHostileArchives:
         assert_two_works(raw)
 
 
+@pytest.mark.every_server
 class TestPersistence(ModelIsKept):
     def stored(self, raw):
         store(raw, pack(saved_models.vocabulary(), "tar.gz", "top/"))
@@ -313,6 +316,7 @@ class TestPersistence(ModelIsKept):
         assert sides(server.raw()) == ([b"b", b"a"], [b"sum"])
 
 
+@pytest.mark.every_server
 def test_checked(start_server):
     """The default: every model is tried out in another process first."""
     raw = start_server().raw()

@@ -9,6 +9,7 @@ from support.persistence import ModelIsKept
 from support.resp import OK, Error
 from support.wait import eventually
 
+pytestmark = pytest.mark.one_server
 # The library is opened once, and not once more to try each model out: TestChecked has the default.
 MODULE_ARGS = ("MODEL_CHECK", "NO", "MODEL_EXECUTION_TIMEOUT", "1000")
 SHAPES = [(), (1,), (3,), (2, 3), (2, 1, 3, 2), (1,) * 12]
@@ -349,6 +350,7 @@ class TestUnsafeOperations:
         assert raw.call("AI.TENSORGET", "y", "VALUES") == [path.encode()]
 
 
+@pytest.mark.every_server
 class TestChecked:
     """Every model is tried out in another process first: the texts are the same."""
 
@@ -369,6 +371,7 @@ class TestChecked:
         assert server.responsive()
 
 
+@pytest.mark.every_server
 class TestPersistence(ModelIsKept):
     def assert_same(self, raw, before):
         assert raw.call("AI.MODELGET", "m") == before

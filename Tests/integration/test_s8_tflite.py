@@ -12,6 +12,7 @@ from support.resp import OK, Error
 from support.tflite_models import special
 from support.wait import eventually
 
+pytestmark = pytest.mark.one_server
 MODULE_ARGS = ("MODEL_EXECUTION_TIMEOUT", "1000")
 CANNOT_LOAD = Error("Failed to load model from buffer")
 CANNOT_RESIZE = Error("Failed to resize input tensors")
@@ -262,6 +263,7 @@ class TestRuns:
             assert other.read() == CANCELLED
 
 
+@pytest.mark.every_server
 class TestPersistence(ModelIsKept):
     def stored(self, raw):
         store(raw, tflite_models.two(), "TAG", "v1", "BATCHSIZE", 4)
