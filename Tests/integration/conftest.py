@@ -22,6 +22,7 @@ import pytest
 import redis
 
 from support import workshop
+from support.cluster import Cluster
 from support.parallel import Shares, in_order_of_shares, turn
 from support.resp import OK, RawClient
 from support.server import EnvironmentProblem, Server, ServerKind, kinds_from_environment, module_from_environment, tail
@@ -142,7 +143,7 @@ def module_path() -> str:
 
 
 @pytest.fixture(scope="module")
-def _module_server(request: pytest.FixtureRequest, server_kind: ServerKind, module_path: str) -> Iterator[Server]:
+def module_server(request: pytest.FixtureRequest, server_kind: ServerKind, module_path: str) -> Iterator[Server]:
     """The server of a test file; its end checks that nothing in the file made it crash."""
     server = Server(
         server_kind.name,
@@ -160,20 +161,20 @@ def _module_server(request: pytest.FixtureRequest, server_kind: ServerKind, modu
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest, _module_server: Server) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, module_server: Server) -> Iterator[Server]:
     """The file's server with an empty keyspace, but for the keys that the file keeps.
 
     A server that dies fails the test during which it died and is started afresh for the next one, so that one crash
     does not hide what the other tests have to say.
     """
-    if not _module_server.alive():
-        _module_server.start()
-    with _module_server.raw() as client:
+    if not module_server.alive():
+        module_server.start()
+    with module_server.raw() as client:
         _empty(client, getattr(request.module, "KEPT_KEYS", ()))
-    yield _module_server
-    if not _module_server.alive():
-        status = _module_server.exit_status
-        pytest.fail(f"the server died (status {status}) during this test\n{tail(_module_server.log_text())}")
+    yield module_server
+    if not module_server.alive():
+        status = module_server.exit_status
+        pytest.fail(f"the server died (status {status}) during this test\n{tail(module_server.log_text())}")
 
 
 @pytest.fixture
@@ -194,6 +195,21 @@ def raw3(server: Server) -> Iterator[RawClient]:
 def client(server: Server) -> redis.Redis:
     """A redis-py client, replies as bytes."""
     return server.client()
+
+
+@pytest.fixture(scope="module")
+def module_cluster(server_kind: ServerKind, module_path: str) -> Iterator[Cluster]:
+    """The cluster of a test file, for fixtures that keep something in it; tests ask for ``cluster``."""
+    with Cluster(server_kind.name, server_kind.binary, module_path) as cluster:
+        yield cluster
+        cluster.assert_healthy()
+
+
+@pytest.fixture
+def cluster(module_cluster: Cluster) -> Cluster:
+    """The file's cluster of three shards with an empty keyspace."""
+    module_cluster.flush()
+    return module_cluster
 
 
 @pytest.fixture
