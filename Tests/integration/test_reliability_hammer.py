@@ -6,6 +6,8 @@ import secrets
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import pytest
@@ -20,6 +22,7 @@ SECONDS = 5
 LIMIT_SECONDS = 240
 
 
+@pytest.mark.alone
 def test_no_lost_or_crossed_answer(start_server):
     """Every client gets its own answers, and afterwards memory, threads and connections are what they were."""
     seed = secrets.token_hex(4)
