@@ -1,8 +1,8 @@
-"""smartredis_py.py REPORT MODELS: what simulations do with SmartRedis 0.6, and what they see.
+"""smartredis_py.py REPORT MODELS [LEFT_OUT ...]: what simulations do with SmartRedis 0.6, and what they see.
 
 The environment says where the database is and of which kind, as for every program that uses SmartRedis: SSDB and
 SR_DB_TYPE. MODELS is a folder with `rows.tf`, `rows.tflite`, `rows.torch` and `rows.onnx`, which double FLOAT [any, 3],
-and with `sum_and_difference.onnx` (`a`, `b`: `s`, `d`) of any shape.
+and with `sum_and_difference.onnx` (`a`, `b`: `s`, `d`) of any shape. LEFT_OUT are names of checks.
 """
 
 from __future__ import annotations
@@ -646,11 +646,11 @@ def check_config_options(session: Session) -> None:
 
 
 def main() -> None:
-    report, models = sys.argv[1:]
+    report, models, *left_out = sys.argv[1:]
     recorder = Recorder(Client, Dataset, SRObject, ConfigOptions)
     # What the others use to build themselves from the client's inner objects.
     recorder.not_called -= {"Dataset.set_data", "ConfigOptions.from_pybind", "ConfigOptions.set_configoptions"}
-    run(report, Session(Path(models)), empty, recorder)
+    run(report, Session(Path(models)), empty, recorder, left_out)
 
 
 if __name__ == "__main__":
