@@ -8,8 +8,11 @@ from support.every_command import EXAMPLES
 from support.resp import NIL, OK, Double, Error, Map, Push, Set, Status, Verbatim, encode_command
 from support.scripts import script_command
 
+# Every run is a blocked command: none is short enough for the main thread.
+MODULE_ARGS = ("INLINE_EXECUTION_BUDGET", "0")
 KEPT_KEYS = every_command.KEPT_KEYS
 NA = Status("NA")
+ALL = 1 << 30
 # Beside the examples: every form of reply, and errors that are parts of one.
 FORMS = [
     words("AI.TENSORGET t"),
@@ -188,9 +191,7 @@ def _mixed(rounds):
             yield ["AI.CONFIG", "GET", "nonsense"], NIL
 
 
-@pytest.mark.parametrize("piece", [1 << 30, 37], ids=["in one write", "in small pieces"])
-def test_a_long_pipeline_is_answered_in_order(raw, piece):
-    """A blocked command stops the connection's later ones until it is answered."""
+def _assert_answered_in_order(raw, piece):
     every_command.prepare(raw)
     assert raw.call("AI.INFO", "m", "RESETSTAT") == OK
     commands, replies = zip(*_mixed(30), strict=True)
@@ -201,3 +202,14 @@ def test_a_long_pipeline_is_answered_in_order(raw, piece):
         assert raw.read() == reply, (number, command)
     assert stats(raw, "m")["errors"] == 0
     assert get_tensor(raw, "r29").tolist() == [32]
+
+
+@pytest.mark.parametrize("piece", [ALL, 37], ids=["in one write", "in small pieces"])
+def test_a_long_pipeline_is_answered_in_order(raw, piece):
+    """A blocked command stops the connection's later ones until it is answered."""
+    _assert_answered_in_order(raw, piece)
+
+
+def test_a_long_pipeline_with_runs_in_the_main_thread(start_server):
+    """Some commands are answered at once, others later."""
+    _assert_answered_in_order(start_server().raw(), ALL)

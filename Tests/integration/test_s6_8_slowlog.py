@@ -16,6 +16,7 @@ KEPT_KEYS = every_command.KEPT_KEYS
 PREEMPTED_MICROSECONDS = 10_000
 
 
+@pytest.mark.alone
 def test_slowlog_holds_the_command_with_its_time(raw):
     store_loop(raw)
     raw.call("CONFIG", "SET", "slowlog-log-slower-than", 10_000)
@@ -59,6 +60,7 @@ LONG_RUNS = {
 
 
 @pytest.mark.parametrize("name", LONG_RUNS)
+@pytest.mark.alone
 def test_latency_statistics_hold_the_time(server, raw, name):
     store_loop(raw)
     assert raw.call("CONFIG", "RESETSTAT") == OK
@@ -103,6 +105,7 @@ def test_failures_of_blocked_commands_are_counted(server, raw, command):
     assert server.info("stats")["total_error_replies"] == "1"
 
 
+@pytest.mark.alone
 def test_command_statistics_hold_the_time(raw):
     store_loop(raw)
     assert raw.call("CONFIG", "RESETSTAT") == OK

@@ -107,11 +107,10 @@ extension PendingRequest {
         _ work: RequestPlan.Work, inputs: some Collection<Argument>, outputs: some Collection<Argument>, timeout: Int?,
         _ context: CommandContext
     ) throws(CommandError) -> Reply {
-        var tensors: [Tensor] = []
-        tensors.reserveCapacity(inputs.count)
-        for name in inputs { tensors.append(try context.tensor(at: name)) }
-        let plan = RequestPlan(work, inputs: tensors, outputCount: outputs.count)
-        let outputs = zip(outputs, tensors.count...).map { Output(key: ServerString(holding: $0), slot: $1) }
+        var plan = RequestPlan(capacity: inputs.count + outputs.count)
+        for name in inputs { _ = plan.add(try context.tensor(at: name)) }
+        let slots = plan.add(work, inputs: Array(0..<inputs.count), outputCount: outputs.count)
+        let outputs = zip(outputs, slots).map { Output(key: ServerString(holding: $0), slot: $1) }
         return try start(plan, outputs: outputs, answer: .status, timeout: timeout, context)
     }
 }

@@ -26,25 +26,32 @@ final class Readiness<Loaded: Sendable>: ArtifactProgress {
         }
     }
 
-    private let outcome = AtomicLazyReference<Outcome>()
+    /// Nil while loading. Owns a reference, which lives as long as this object; read without counting it.
+    private let storedOutcome = Atomic<Unmanaged<Outcome>?>(nil)
     private let isQuarantined = Atomic(false)
     /// Whether the artifact has gone.
     private let isSurrendered = Atomic(false)
     /// Told once when the artifact has stopped loading; nil from then on.
     private let waiters = Mutex<[@Sendable () -> Void]?>([])
 
+    deinit {
+        storedOutcome.load(ordering: .acquiring)?.release()
+    }
+
+    private var outcome: Outcome? { storedOutcome.load(ordering: .acquiring)?._withUnsafeGuaranteedRef { $0 } }
+
     var phase: ArtifactPhase {
         if isQuarantined.load(ordering: .relaxed) { return .broken(.runDidNotEnd) }
-        guard let outcome = outcome.load() else { return .loading }
+        guard let outcome else { return .loading }
         return outcome.error.map { .broken($0) } ?? .ready
     }
 
     /// The engine's form; nil while it is being loaded or when it may not run.
     var loaded: Loaded? { isQuarantined.load(ordering: .relaxed) ? nil : built }
     /// The engine's form, even of an artifact that may not run any more.
-    var built: Loaded? { outcome.load()?.loaded }
+    var built: Loaded? { outcome?.loaded }
     /// Where requests wait, once the artifact is ready.
-    var queue: DeviceQueue? { isQuarantined.load(ordering: .relaxed) ? nil : outcome.load()?.queue }
+    var queue: DeviceQueue? { isQuarantined.load(ordering: .relaxed) ? nil : outcome?.queue }
 
     var progress: ArtifactPhase? { isAbandoned ? nil : phase }
 
@@ -58,7 +65,7 @@ final class Readiness<Loaded: Sendable>: ArtifactProgress {
         // What is not kept goes here, outside of the lock, in the loader's thread.
         let outcome = Outcome(result)
         return waiters.withLock { waiters in
-            if !isAbandoned { _ = self.outcome.storeIfNil(outcome) }
+            if !isAbandoned && self.outcome == nil { storedOutcome.store(.passRetained(outcome), ordering: .releasing) }
             return waiters.take() ?? []
         }
     }
@@ -79,7 +86,7 @@ final class Readiness<Loaded: Sendable>: ArtifactProgress {
     func surrender() -> Loaded? {
         waiters.withLock { _ in
             isSurrendered.store(true, ordering: .releasing)
-            return outcome.load()?.loaded.take()
+            return outcome?.loaded.take()
         }
     }
 }

@@ -89,7 +89,7 @@ final class Batch {
 
     /// False when there is no memory for the inputs of `step`; then nothing is written any more.
     private func write(_ step: ReadyStep) -> Bool {
-        if (!rows.isEmpty || makeRows(like: step)) && zip(rows, step.inputs).allSatisfy({ $0.append($1) }) {
+        if (!rows.isEmpty || makeRows(like: step)) && rows.indices.allSatisfy({ rows[$0].append(step.inputs[$0]) }) {
             return true
         }
         forgetRows()
@@ -130,6 +130,7 @@ final class Batch {
 /// What the steps of a batch have in common: the model, and the data types and shapes of the inputs but for dimension 0.
 struct BatchKey: Hashable {
     private let model: ObjectIdentifier
+    private let rowLimit: Int
     private let inputs: [Tensor]
     private let hash: Int
 
@@ -139,6 +140,7 @@ struct BatchKey: Hashable {
         let rowCount = step.rowCount
         guard rowCount > 0, rowCount < model.definition.batching.size else { return nil }
         self.model = ObjectIdentifier(model)
+        rowLimit = model.definition.batching.size
         inputs = step.inputs
         var hasher = Hasher()
         hasher.combine(self.model)
@@ -154,9 +156,21 @@ struct BatchKey: Hashable {
     }
 
     static func == (left: BatchKey, right: BatchKey) -> Bool {
-        left.model == right.model && left.inputs.count == right.inputs.count
-            && zip(left.inputs, right.inputs).allSatisfy {
-                $0.dataType == $1.dataType && $0.shape.hasSameRows(as: $1.shape)
-            }
+        left.model == right.model && left.hasSameRows(as: right.inputs)
+    }
+
+    /// Whether the key of `step` is equal: without making that key.
+    func matches(_ step: ReadyStep) -> Bool {
+        guard let model = step.model, ObjectIdentifier(model) == self.model, !step.lacksInput else { return false }
+        return (1..<rowLimit).contains(step.rowCount) && hasSameRows(as: step.inputs)
+    }
+
+    private func hasSameRows(as others: [Tensor]) -> Bool {
+        guard inputs.count == others.count else { return false }
+        for index in inputs.indices {
+            let (input, other) = (inputs[index], others[index])
+            guard input.dataType == other.dataType, input.shape.hasSameRows(as: other.shape) else { return false }
+        }
+        return true
     }
 }

@@ -24,10 +24,14 @@ struct RunQueue {
     private var jobs = Deque<Job>()
     /// Batches that can be joined.
     private var forming: [BatchKey: Batch] = [:]
+    /// The one that the next step will probably join: found without a look-up.
+    private var lastJoined: Batch?
     private var setAside: [Batch] = []
     /// No batch that was set aside has anything to do before.
     private var setAsideDeadline: Instant?
     private var dropped: [(step: ReadyStep, reason: InferenceRequest.Ending)] = []
+    /// No step's time runs out before.
+    private var earliestExpiry: Instant?
 
     /// Steps that wait, and the bytes of their inputs.
     private(set) var stepCount = 0
@@ -43,17 +47,23 @@ struct RunQueue {
     mutating func add(_ step: ReadyStep, inFront: Bool = false) -> Bool {
         stepCount += 1
         byteCount += step.byteCount
+        earliestExpiry = earliest(earliestExpiry, step.request.deadline)
+        if let batch = lastJoined, !batch.isClosed, batch.key.matches(step), batch.join(step) {
+            return update(batch, with: step)
+        }
         guard let key = BatchKey(step), let rule = step.model?.definition.batching else {
             place(.step(step), inFront: inFront)
             return true
         }
         if let batch = forming[key] {
+            lastJoined = batch
             if batch.join(step) { return update(batch, with: step) }
             close(batch)
             if batch.isSetAside { bringBack(batch) }
         }
         let batch = Batch(step, key, rule)
         forming[key] = batch
+        lastJoined = batch
         place(.batch(batch), inFront: inFront)
         return true
     }
@@ -115,6 +125,7 @@ struct RunQueue {
     /// Nothing is to join the batch any more.
     private mutating func close(_ batch: Batch) {
         batch.isClosed = true
+        if lastJoined === batch { lastJoined = nil }
         if forming[batch.key] === batch { forming[batch.key] = nil }
     }
 
@@ -175,6 +186,9 @@ struct RunQueue {
         if !removed.isEmpty, !batch.members.isEmpty { reopen(batch) }
     }
 
+    /// Whether a step's time may have run out.
+    func mayHaveExpired(_ now: Instant) -> Bool { earliestExpiry.map { now >= $0 } ?? false }
+
     /// Drops all steps for which nobody waits any more, wherever they are. Returns whether there is something new to do.
     mutating func sweep(_ now: Instant) -> Bool {
         let all = jobs
@@ -190,6 +204,9 @@ struct RunQueue {
         }
         let runnable = jobs.count
         reviewSetAside(now)
+        earliestExpiry = (jobs.flatMap(\.steps) + setAside.flatMap(\.members)).reduce(nil) {
+            earliest($0, $1.request.deadline)
+        }
         return jobs.count > runnable
     }
 

@@ -36,6 +36,8 @@ public final class DeviceQueue: @unchecked Sendable {
     /// Those in runs that have been given up.
     private var lost: [Worker] = []
     private var idleCount = 0
+    /// ``InferenceRequest/cancellationCount`` when the queue was last gone through.
+    private var seenCancellations = 0
     private var isStopping = false
 
     /// Starts the threads; nil when the system has none to give.
@@ -202,9 +204,15 @@ public final class DeviceQueue: @unchecked Sendable {
 
     /// Ends steps whose time has run out, or whose clients have left, although no worker has come to them.
     func sweep() {
+        let cancellations = InferenceRequest.cancellationCount
         let dropped = lock.withLock {
-            guard !waiting.isEmpty else { return [(step: ReadyStep, reason: InferenceRequest.Ending)]() }
-            if waiting.sweep(clock.now()), idleCount > 0 { lock.signal() }
+            let now = clock.now()
+            // Going through a long queue takes a while: not for nothing.
+            guard !waiting.isEmpty, waiting.mayHaveExpired(now) || cancellations != seenCancellations else {
+                return [(step: ReadyStep, reason: InferenceRequest.Ending)]()
+            }
+            seenCancellations = cancellations
+            if waiting.sweep(now), idleCount > 0 { lock.signal() }
             return takeDropped()
         }
         for (step, reason) in dropped { step.drop(reason) }

@@ -89,7 +89,12 @@ public final class InferenceRequest: Sendable {
     /// Says that nobody waits for the request any more: what has not begun to run is not run. Any thread.
     public func cancel() {
         isGivenUp.store(true, ordering: .relaxed)
+        Self.cancellations.add(1, ordering: .releasing)
     }
+
+    private static let cancellations = Atomic(0)
+    /// Requests that have been cancelled so far: queues look for them when it has changed.
+    static var cancellationCount: Int { cancellations.load(ordering: .acquiring) }
 
     var isCancelled: Bool { isGivenUp.load(ordering: .relaxed) }
 
@@ -137,10 +142,7 @@ public final class InferenceRequest: Sendable {
     }
 
     private func step(_ index: Int, in state: borrowing State) -> ReadyStep {
-        let step = state.steps[index]
-        return ReadyStep(
-            request: self, index: index, work: step.work, inputs: step.inputs.map { state.tensors[$0] },
-            outputCount: step.outputs.count)
+        ReadyStep(state.steps[index], at: index, of: self, state.tensors)
     }
 
     /// A step has run: passes on those that waited for it, or ends the request.

@@ -30,12 +30,11 @@ final class InlineExecution: InferenceRequest.Dispatcher, @unchecked Sendable {
     /// Whether `plan` is to be run here and now.
     func accepts(_ plan: RequestPlan) -> Bool {
         guard remaining > 0, plan.steps.count == 1, case .model(let model) = plan.steps[0].work,
-            let loaded = model.loaded, loaded.costFollowsFromShapes
+            model.definition.batching.size == 0, let loaded = model.loaded, loaded.costFollowsFromShapes
         else { return false }
         let inputs = plan.steps[0].inputs.compactMap { plan.tensors[$0] }
-        guard model.definition.batching.size == 0, let queue = model.readyQueue,
-            let cost = model.costs.estimate(RunCosts.signature(of: inputs)),
-            cost <= min(remaining, Self.runLimit)
+        guard let cost = model.costs.estimate(RunCosts.signature(of: inputs)), cost <= min(remaining, Self.runLimit),
+            let queue = model.readyQueue
         else { return false }
         return queue.isIdle
     }

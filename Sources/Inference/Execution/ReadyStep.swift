@@ -14,17 +14,27 @@ final class ReadyStep: @unchecked Sendable {
     let lacksInput: Bool
     /// Bytes of all inputs.
     let byteCount: Int
+    /// Rows for a batch: dimension 0 of the inputs; 0 when they disagree.
+    let rowCount: Int
     /// When it was put on its queue.
     var queuedAt = Instant(nanoseconds: 0)
 
-    init(request: InferenceRequest, index: Int, work: RequestPlan.Work, inputs: [Tensor?], outputCount: Int) {
+    init(_ step: RequestPlan.Step, at index: Int, of request: InferenceRequest, _ tensors: [Tensor?]) {
         self.request = request
         self.index = index
-        self.work = work
-        self.inputs = inputs.compactMap(\.self)
-        self.outputCount = outputCount
-        lacksInput = self.inputs.count < inputs.count
-        byteCount = self.inputs.reduce(0) { $0 &+ $1.byteCount }
+        work = step.work
+        outputCount = step.outputs.count
+        var (inputs, byteCount) = ([Tensor](), 0)
+        inputs.reserveCapacity(step.inputs.count)
+        for slot in step.inputs {
+            guard let tensor = tensors[slot] else { continue }
+            inputs.append(tensor)
+            byteCount &+= tensor.byteCount
+        }
+        lacksInput = inputs.count < step.inputs.count
+        self.inputs = inputs
+        self.byteCount = byteCount
+        rowCount = Self.rowCount(of: inputs)
     }
 
     var artifact: (any Artifact)? { work?.artifact }
@@ -32,8 +42,7 @@ final class ReadyStep: @unchecked Sendable {
     /// The model, if the step runs one.
     var model: Model? { if case .model(let model) = work { model } else { nil } }
 
-    /// Rows for a batch: dimension 0 of the inputs; 0 when they disagree.
-    var rowCount: Int {
+    private static func rowCount(of inputs: [Tensor]) -> Int {
         guard let first = inputs.first, first.shape.rank > 0 else { return 0 }
         let rows = first.shape[0]
         return inputs.allSatisfy { $0.shape.rank > 0 && $0.shape[0] == rows } ? rows : 0

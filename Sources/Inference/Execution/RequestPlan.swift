@@ -28,15 +28,10 @@ public struct RequestPlan: Sendable {
     public private(set) var tensors: [Tensor?]
     public private(set) var steps: [Step] = []
 
-    public init() {
+    /// - Parameter capacity: slots that there will probably be.
+    public init(capacity: Int = 4) {
         tensors = []
-        tensors.reserveCapacity(4)
-    }
-
-    /// A plan that runs `work` once. Its outputs stand in the slots from `inputs.count` on.
-    public init(_ work: Work, inputs: [Tensor], outputCount: Int) {
-        tensors = inputs
-        _ = add(work, inputs: Array(inputs.indices), outputCount: outputCount)
+        tensors.reserveCapacity(capacity)
     }
 
     /// Adds a tensor; returns its slot.

@@ -1,4 +1,5 @@
 import Inference
+import Tensors
 import TestSupport
 import Testing
 
@@ -33,5 +34,14 @@ extension ScriptDefinition {
         ScriptDefinition(
             key: Array(key.utf8), backend: backend, device: try #require(Device("CPU")), tag: Array(tag.utf8),
             entryPoints: entryPoints, source: source.utf8)
+    }
+}
+
+extension RequestPlan {
+    /// A plan that runs `work` once.
+    init(_ work: Work, inputs: [Tensor], outputCount: Int) {
+        self.init(capacity: inputs.count + outputCount)
+        let slots = inputs.map { add($0) }
+        _ = add(work, inputs: slots, outputCount: outputCount)
     }
 }

@@ -278,7 +278,8 @@ class Server:
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while not self.responsive(timeout=1.0):
+        # Another server may have taken the port and answer in its place.
+        while not (self.responsive(timeout=1.0) and self.alive()):
             if not self.alive():
                 raise ServerStartError(f"{self.kind} ended with status {self.exit_status} at start", self.log_text())
             if time.monotonic() > deadline:
