@@ -25,8 +25,8 @@ from support.server import Server
 
 CLIENTS = 64
 BATCH_SIZE = 32
-# An engine's pool of threads would count as the server's CPU while it waits for work.
-MODULE_ARGS = ("INTRA_OP_PARALLELISM", "1")
+# The engines' own threads would fight with the server's for two cores, and count as its CPU while they wait for work.
+MODULE_ARGS = ("INTRA_OP_PARALLELISM", "1", "INTER_OP_PARALLELISM", "1")
 TOLERANCE = 1e-5
 
 

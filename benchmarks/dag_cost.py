@@ -23,8 +23,8 @@ from support.server import Server
 
 CLIENTS = (1, 50)
 BAR = 2.0
-# An engine's pool of threads would count as the server's CPU while it waits for work.
-MODULE_ARGS = ("INTRA_OP_PARALLELISM", "1")
+# The engines' own threads would fight with the server's for two cores, and count as its CPU while they wait for work.
+MODULE_ARGS = ("INTRA_OP_PARALLELISM", "1", "INTER_OP_PARALLELISM", "1")
 TOLERANCE = 1e-5
 _ECHO_OVERHEAD = len(encode_command("ECHO", b"x" * 1000)) - 1000
 

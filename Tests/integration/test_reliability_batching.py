@@ -14,7 +14,7 @@ from reliability.batching import MODULE_ARGS, run_batching  # noqa: E402
 from reliability.batching_models import Batching  # noqa: E402
 from reliability.engine_models import ENGINES  # noqa: E402
 
-REQUESTS = 6_000
+REQUESTS = 4_000
 BATCHINGS = (Batching(4), Batching(32), Batching(16, 8, 5), Batching(8, 4))
 # Making the models, which is done once, comes on top.
 LIMIT_SECONDS = 240
