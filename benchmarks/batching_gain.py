@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What batching saves: BATCHSIZE 32 beside no batching for the same model, in alternating rounds of one run.
+r"""What batching saves: BATCHSIZE 32 beside no batching for the same model, in alternating rounds of one run.
 
-    PYTHONPATH=Tests python benchmarks/batching_gain.py --server redis-server --module dist/redisai.so --raw .build/raw_run
+    PYTHONPATH=Tests python benchmarks/batching_gain.py \
+        --server redis-server --module dist/redisai.so --raw .build/raw_run
 
 64 connections send AI.MODELEXECUTE for one row and wait for the answer (redis-benchmark). CPU is that of all threads of
 the server per inference, by the kernel's clock of the process; latency is what the clients see.

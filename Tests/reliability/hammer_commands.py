@@ -65,7 +65,7 @@ class Task:
 
 @dataclass
 class Tally(Findings):
-    """What the clients saw; ``kills`` are connections that they cut for others, ``cuts`` those that were cut for them."""
+    """What the clients saw; ``kills`` are the connections that they meant to cut, ``cuts`` those that they lost."""
 
     kills: int = 0
     cuts: int = 0
