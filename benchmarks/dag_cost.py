@@ -4,8 +4,9 @@
     PYTHONPATH=Tests python benchmarks/dag_cost.py --server redis-server --module dist/redisai.so --raw .build/raw_run
 
 The DAG sets the two inputs of the fraud network, runs it on ONNX Runtime, and reads the result: everything that a
-client needs for one score, in one command. The floor is an ECHO that has as many bytes on the wire, plus one run of the engine
-by a program in C (benchmarks/raw_run.c), which has nothing to do but run. CPU is that of all threads of the server.
+client needs for one score, in one command. The floor is an ECHO that has as many bytes on the wire, plus one run of the
+engine by a program in C (benchmarks/raw_run.c), which has nothing to do but run. CPU is that of all threads of the
+server.
 """
 
 import argparse
