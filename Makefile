@@ -28,6 +28,8 @@ ENGINES ?=
 SERVERS ?= redis7 redis8 valkey9
 ## PYTEST_ARGS=       test, test-integration: further arguments for pytest, such as -k NAME
 PYTEST_ARGS ?=
+## PROCESSES=3        test, test-integration: how many run tests at once; 0 runs them one after the other
+PROCESSES ?= 3
 ## SEED=              fuzz, hammer, hammer-engines, hammer-commands, batching, dags: repeat the run with this seed;
 ##                    default: a new one, which is printed
 SEED ?=
@@ -107,14 +109,15 @@ test-unit: swift engines ## Run the unit tests
 		| tee $(REPORTS)/unit.log
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/unit.xml --swift-log $(REPORTS)/unit.log
 
+# redis7 brings redis-cli, which runs the examples of the documentation.
 .PHONY: test-integration
 test-integration: module engines ## Run the integration tests
-	@$(BOOTSTRAP) ensure $(SERVERS) test-venv reference-venv clients-venv debian-torch debian-onnxruntime \
-		magika minilm basic-pitch silero-vad
+	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVERS)) test-venv reference-venv clients-venv debian-torch \
+		debian-onnxruntime magika minilm basic-pitch silero-vad
 	@mkdir -p $(REPORTS)
 	@echo "==> integration tests on $(SERVERS)"
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
-		"$$REDISAI_TEST_PYTHON" -m pytest Tests/integration -p no:cacheprovider \
+		"$$REDISAI_TEST_PYTHON" -m pytest Tests/integration -p no:cacheprovider --numprocesses=$(PROCESSES) \
 			--junitxml=$(REPORTS)/integration.xml $(PYTEST_ARGS)
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/integration.xml
 

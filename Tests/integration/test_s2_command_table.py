@@ -3,7 +3,7 @@
 import pytest
 
 from support import onnx_models
-from support.commands import execute_command, set_tensor, store_command, store_model, words
+from support.commands import execute_command, pairs, set_tensor, store_command, store_model, words
 from support.resp import OK, Error, Status
 
 # name: (flags, first key, last key, step)
@@ -11,9 +11,11 @@ TABLE = {
     "ai.tensorset": ({"write", "denyoom"}, 1, 1, 1),
     "ai.tensorget": ({"readonly"}, 1, 1, 1),
     "ai.modelstore": ({"write", "denyoom"}, 1, 1, 1),
+    "ai.modelset": ({"write", "denyoom"}, 1, 1, 1),
     "ai.modelget": ({"readonly"}, 1, 1, 1),
     "ai.modeldel": ({"write"}, 1, 1, 1),
     "ai.modelexecute": ({"write", "denyoom", "movablekeys"}, 4, 4, 1),
+    "ai.modelrun": ({"write", "denyoom", "movablekeys"}, 3, 3, 1),
     "ai._modelscan": ({"readonly"}, 0, 0, 0),
     "ai.scriptstore": ({"write", "denyoom"}, 1, 1, 1),
     "ai.scriptset": ({"write", "denyoom"}, 1, 1, 1),
@@ -22,6 +24,10 @@ TABLE = {
     "ai.scriptexecute": ({"write", "denyoom", "movablekeys"}, 5, 5, 1),
     "ai.scriptrun": ({"write", "denyoom", "movablekeys"}, 4, 4, 1),
     "ai._scriptscan": ({"readonly"}, 0, 0, 0),
+    "ai.dagexecute": ({"write", "denyoom", "movablekeys"}, 3, 3, 1),
+    "ai.dagexecute_ro": ({"readonly", "movablekeys"}, 3, 3, 1),
+    "ai.dagrun": ({"write", "denyoom", "movablekeys"}, 3, 3, 1),
+    "ai.dagrun_ro": ({"readonly", "movablekeys"}, 3, 3, 1),
     "ai.info": ({"readonly"}, 1, 1, 1),
     "ai.config": ({"write"}, 0, 0, 0),
 }
@@ -43,6 +49,7 @@ def test_command_info(raw, name):
         ("AI.TENSORSET t FLOAT 1 VALUES 1", ["t"]),
         ("AI.TENSORGET t META", ["t"]),
         ("AI.MODELSTORE m ONNX CPU BLOB x", ["m"]),
+        ("AI.MODELSET m ONNX CPU BLOB x", ["m"]),
         ("AI.MODELGET m", ["m"]),
         ("AI.MODELDEL m", ["m"]),
         ("AI.INFO m", ["m"]),
@@ -77,17 +84,75 @@ def test_command_info(raw, name):
         ("ai.scriptrun s f inputs a outputs c", ["s", "a", "c"]),
         ("AI.SCRIPTRUN s f OUTPUTS c", ["s", "c"]),
         ("AI.SCRIPTRUN s f", ["s"]),
+        ("AI.MODELRUN m INPUTS a b OUTPUTS c d", ["m", "a", "b", "c", "d"]),
+        ("AI.MODELRUN m TIMEOUT 5 INPUTS a OUTPUTS c", ["m", "a", "c"]),
+        ("ai.modelrun m timeout 5 inputs a outputs c", ["m", "a", "c"]),
+        ("AI.MODELRUN m INPUTS a", ["m", "a"]),
+        # the names inside of a DAG are its own
+        ("AI.DAGEXECUTE LOAD 1 a |> AI.TENSORGET a", ["a"]),
+        ("AI.DAGEXECUTE LOAD 2 a b PERSIST 2 c d ROUTING r TIMEOUT 5 |> AI.TENSORSET x FLOAT 1", ["a", "b", "c", "d", "r"]),
+        ("AI.DAGEXECUTE ROUTING r PERSIST 1 c LOAD 1 a |> AI.TENSORGET a", ["r", "c", "a"]),
+        ("AI.DAGEXECUTE LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 x |> AI.TENSORGET x", ["a", "m"]),
+        ("AI.DAGEXECUTE PERSIST 1 c |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y |> AI.MODELEXECUTE n INPUTS 1 y OUTPUTS 1 c",
+         ["c", "m", "n"]),
+        ("AI.DAGEXECUTE LOAD 1 a |> AI.SCRIPTEXECUTE s f INPUTS 1 a OUTPUTS 1 x |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y",
+         ["a", "s", "m"]),
+        ("ai.dagexecute load 1 a persist 1 c routing r |> ai.modelexecute m inputs 1 a outputs 1 c", ["a", "c", "r", "m"]),
+        ("AI.DAGEXECUTE_RO LOAD 1 a ROUTING r |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 x", ["a", "r", "m"]),
+        ("AI.DAGEXECUTE_RO ROUTING r |> AI.TENSORSET x FLOAT 1", ["r"]),
+        # nor are the models and scripts of the deprecated operations reported
+        ("AI.DAGRUN LOAD 1 a PERSIST 1 c |> AI.MODELRUN m INPUTS a OUTPUTS c", ["a", "c"]),
+        ("AI.DAGRUN LOAD 1 a ROUTING r |> AI.SCRIPTRUN s f INPUTS a OUTPUTS x", ["a", "r"]),
+        ("AI.DAGRUN_RO LOAD 1 a |> AI.MODELRUN m INPUTS a OUTPUTS x", ["a"]),
+        # what is behind a count that does not fit is not looked at
+        ("AI.DAGEXECUTE PERSIST 1 c LOAD x a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 c", ["c"]),
+        ("AI.DAGEXECUTE LOAD 1 a PERSIST -1 c |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 c", ["a"]),
     ],
-)
+)  # fmt: skip
 def test_getkeys(raw, command, keys):
     assert raw.call("COMMAND", "GETKEYS", *words(command)) == [key.encode() for key in keys]
 
 
 @pytest.mark.parametrize(
-    "command", ["AI._MODELSCAN", "AI.CONFIG GET x", "AI.MODELEXECUTE", "AI.MODELEXECUTE m", "AI.MODELEXECUTE m INPUTS"]
+    "command",
+    [
+        "AI._MODELSCAN",
+        "AI.CONFIG GET x",
+        "AI.MODELEXECUTE",
+        "AI.MODELEXECUTE m",
+        "AI.MODELEXECUTE m INPUTS",
+        "AI.MODELRUN",
+        "AI.DAGEXECUTE",
+        "AI.DAGEXECUTE LOAD",
+        "AI.DAGEXECUTE LOAD x a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 c",
+        "AI.DAGRUN |> AI.TENSORSET x FLOAT 1",
+        "AI.DAGRUN |> AI.TENSORSET x FLOAT 1 |> AI.MODELRUN m INPUTS x OUTPUTS y",
+        "AI.DAGRUN_RO |> AI.SCRIPTRUN s f INPUTS x OUTPUTS y",
+    ],
 )
 def test_commands_without_keys(raw, command):
     assert isinstance(raw.call("COMMAND", "GETKEYS", *words(command)), Error)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "AI.DAGEXECUTE ROUTING r LOAD 9 a b",
+        "AI.DAGEXECUTE ROUTING r LOAD 9223372036854775807 a b",
+        "AI.DAGEXECUTE ROUTING r LOAD 2 a b",
+        "AI.DAGEXECUTE ROUTING r PERSIST 9 a b",
+        "AI.DAGEXECUTE ROUTING r LOAD",
+        "AI.DAGEXECUTE ROUTING r LOAD 1",
+        "AI.DAGEXECUTE ROUTING r |> AI.MODELEXECUTE",
+        "AI.DAGEXECUTE ROUTING r ROUTING",
+    ],
+)
+def test_getkeys_of_a_dag_that_ends_early_survives(server, raw, command):
+    """Nothing is read past the end."""
+    keys = raw.call("COMMAND", "GETKEYS", *words(command))
+    assert keys[0] == b"r"
+    assert set(keys) <= {b"r", b"a", b"b"}
+    assert server.responsive()
 
 
 @pytest.mark.parametrize("tail", ["OUTPUTS x o", "OUTPUTS 9 o", "OUTPUTS", "OUTPUTS -1 o", ""])
@@ -119,6 +184,16 @@ def test_getkeysandflags_of_a_script(raw):
     assert flags[b"b"] & {"OW", "RW"} and "access" not in flags[b"b"], flags
 
 
+def test_getkeysandflags_of_a_dag(raw):
+    """LOAD reads, PERSIST writes; with neither, models and scripts are read."""
+    command = words("AI.DAGEXECUTE LOAD 1 a PERSIST 1 c ROUTING r |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 c")
+    flags = {key: {flag.text for flag in flags} for key, flags in raw.call("COMMAND", "GETKEYSANDFLAGS", *command)}
+    assert set(flags) == {b"a", b"c", b"r", b"m"}
+    for read in (b"a", b"m"):
+        assert "RO" in flags[read] and "access" in flags[read], flags
+    assert flags[b"c"] & {"OW", "RW"} and "access" not in flags[b"c"], flags
+
+
 @pytest.mark.parametrize(
     "command, access",
     [
@@ -130,6 +205,7 @@ def test_getkeysandflags_of_a_script(raw):
         ("AI.MODELDEL m", "RM"),
         ("AI.MODELGET m", "RO"),
         ("AI.MODELSTORE m ONNX CPU BLOB x", "OW"),
+        ("AI.MODELSET m ONNX CPU BLOB x", "OW"),
     ],
 )
 def test_getkeysandflags_of_one_key(raw, command, access):
@@ -147,6 +223,23 @@ def test_command_docs(raw, name):
     assert docs["summary"] and docs["since"] and docs["complexity"]
     if name not in ("ai._modelscan", "ai._scriptscan"):
         assert docs["arguments"]
+
+
+@pytest.mark.parametrize(
+    "name, successor",
+    [
+        ("ai.modelset", "AI.MODELSTORE"),
+        ("ai.modelrun", "AI.MODELEXECUTE"),
+        ("ai.scriptset", "AI.SCRIPTSTORE"),
+        ("ai.scriptrun", "AI.SCRIPTEXECUTE"),
+        ("ai.dagrun", "AI.DAGEXECUTE"),
+        ("ai.dagrun_ro", "AI.DAGEXECUTE_RO"),
+    ],
+)
+def test_deprecated_commands_name_their_successors(raw, name, successor):
+    """Modules cannot set the server's flag for it."""
+    summary = pairs(raw.call("COMMAND", "DOCS", name)[1])["summary"].decode()
+    assert summary.endswith(f"Deprecated: use {successor}.")
 
 
 def test_module_commands_are_listed(raw):
@@ -184,9 +277,19 @@ def test_acl_covers_every_key(raw, user, model, tensor, output):
         "AI.SCRIPTEXECUTE my:s f KEYS 1 k INPUTS 1 my:a",
         "AI.SCRIPTRUN my:s f INPUTS my:a OUTPUTS b",
         "AI.SCRIPTRUN my:s f INPUTS a OUTPUTS my:b",
+        "AI.MODELRUN m INPUTS my:a OUTPUTS my:b",
+        "AI.MODELRUN my:m INPUTS a OUTPUTS my:b",
+        "AI.MODELRUN my:m INPUTS my:a OUTPUTS b",
+        "AI.DAGEXECUTE LOAD 1 a |> AI.TENSORGET a",
+        "AI.DAGEXECUTE PERSIST 1 c |> AI.TENSORSET c FLOAT 1",
+        "AI.DAGEXECUTE LOAD 1 my:a |> AI.MODELEXECUTE m INPUTS 1 my:a OUTPUTS 1 my:b",
+        "AI.DAGEXECUTE LOAD 1 my:a |> AI.SCRIPTEXECUTE s f INPUTS 1 my:a OUTPUTS 1 my:b",
+        "AI.DAGEXECUTE_RO LOAD 1 my:a |> AI.MODELEXECUTE m INPUTS 1 my:a OUTPUTS 1 my:b",
+        "AI.DAGRUN LOAD 1 a |> AI.TENSORGET a",
+        "AI.DAGRUN_RO LOAD 1 a |> AI.TENSORGET a",
     ],
 )
-def test_acl_covers_the_keys_of_scripts(user, command):
+def test_acl_covers_the_keys_of_every_command(user, command):
     reply = user.call(*words(command))
     assert isinstance(reply, Error) and reply.text.startswith("NOPERM"), reply
 
@@ -195,6 +298,10 @@ def test_acl_allows_own_keys(user):
     store_model(user, "my:m", onnx_models.add_constant(1))
     set_tensor(user, "my:x", [1])
     assert user.call(*execute_command("my:m", ["my:x"], ["my:y"])) == OK
+    # names inside of a DAG are no keys
+    dag = "AI.DAGEXECUTE LOAD 1 my:x PERSIST 1 my:y |> AI.MODELEXECUTE my:m INPUTS 1 my:x OUTPUTS 1 x"
+    dag += " |> AI.TENSORSET my:y FLOAT 1 |> AI.TENSORGET x VALUES"
+    assert user.call(*words(dag)) == [OK, OK, [b"2"]]
 
 
 def test_out_of_memory(raw):
@@ -210,10 +317,17 @@ def test_out_of_memory(raw):
             words("AI.SCRIPTSET s CPU SOURCE x"),
             words("AI.SCRIPTEXECUTE s f INPUTS 1 x"),
             words("AI.SCRIPTRUN s f"),
+            words("AI.MODELSET n ONNX CPU BLOB x"),
+            words("AI.MODELRUN m INPUTS x OUTPUTS y"),
+            words("AI.DAGEXECUTE LOAD 1 x |> AI.TENSORGET x VALUES"),
+            words("AI.DAGRUN LOAD 1 x |> AI.TENSORGET x VALUES"),
         ):
             reply = raw.call(*command)
             assert isinstance(reply, Error) and reply.text.startswith("OOM "), command
         assert raw.call("AI.TENSORGET", "x", "VALUES") == [b"1"]
+        read_only = "AI.DAGEXECUTE_RO LOAD 1 x |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y |> AI.TENSORGET y VALUES"
+        assert raw.call(*words(read_only)) == [OK, [b"2"]]
+        assert raw.call(*words("AI.DAGRUN_RO LOAD 1 x |> AI.TENSORGET x VALUES")) == [[b"1"]]
         assert raw.call("AI.MODELDEL", "m") == OK
         assert raw.call("PING") == Status("PONG")
     finally:

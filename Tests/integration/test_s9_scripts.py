@@ -492,6 +492,11 @@ class TestRedisExecute:
             "AI.SCRIPTEXECUTE redis alone INPUTS 0",
             "AI.SCRIPTRUN redis alone",
             "AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y",
+            "AI.MODELRUN m INPUTS x OUTPUTS y",
+            "AI.DAGEXECUTE LOAD 1 x |> AI.TENSORGET x",
+            "AI.DAGEXECUTE_RO LOAD 1 x |> AI.TENSORGET x",
+            "AI.DAGRUN |> AI.TENSORSET x FLOAT 1",
+            "AI.DAGRUN_RO |> AI.SCRIPTRUN redis alone",
         ],
     )
     def test_no_queued_runs(self, raw, command):

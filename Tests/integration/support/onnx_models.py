@@ -107,18 +107,47 @@ def counting_loop() -> bytes:
 
     The engine looks at its terminate flag between the nodes of the body, so the run can be ended from outside.
     """
-    condition_in, condition_out = _value("ci", TensorProto.BOOL, []), _value("co", TensorProto.BOOL, [])
-    one = helper.make_node("Constant", [], ["one"], value=numpy_helper.from_array(np.array(1, dtype=np.float32)))
-    step = helper.make_node("Add", ["xi", "one"], ["xo"])
-    keep = helper.make_node("Identity", ["ci"], ["co"])
-    body = helper.make_graph(
-        [one, step, keep],
-        "body",
-        [_value("i", TensorProto.INT64, []), condition_in, _float("xi")],
-        [condition_out, _float("xo")],
-    )
-    nodes = [helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)]
+    nodes = [helper.make_node("Loop", ["n", "", "x"], ["y"], body=_counting_body())]
     return _model(nodes, [_value("n", TensorProto.INT64, [1]), _float("x")], [_float("y")])
+
+
+# Batches
+
+
+def batch_probe(dtype: str = "FLOAT", dims: Dims = ("n", "c"), inputs: int = 1) -> bytes:
+    """``t``: the number of rows of the whole run, INT64 [n], in each row; then every input as it came.
+
+    Inputs are ``a``, ``b`` ...; the rows are those of ``a``.
+    """
+    names = [chr(ord("a") + i) for i in range(inputs)]
+    nodes = [helper.make_node("Shape", ["a"], ["rows"], start=0, end=1), helper.make_node("Expand", ["rows"] * 2, ["t"])]
+    nodes += [helper.make_node("Identity", [name], [f"{name}o"]) for name in names]
+    outputs = [_value("t", TensorProto.INT64)] + [_value(f"{name}o", DTYPES[dtype], dims) for name in names]
+    return _model(nodes, [_value(name, DTYPES[dtype], dims) for name in names], outputs)
+
+
+def sum_of_rows() -> bytes:
+    """FLOAT [n, c] to [1, c]: cannot be batched."""
+    axes = numpy_helper.from_array(np.array([0], dtype=np.int64), "axes")
+    node = helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=1)
+    return _model([node], [_float("x", ["n", "c"])], [_float("y", [1, "c"])], [axes])
+
+
+def lookup(values: Sequence[float]) -> bytes:
+    """``y`` = the value that ``x``, INT64 [n], is the index of; the run fails when there is no such value."""
+    table = numpy_helper.from_array(np.array(values, dtype=np.float32), "v")
+    node = helper.make_node("Gather", ["v", "x"], ["y"])
+    return _model([node], [_value("x", TensorProto.INT64, ["n"])], [_float("y", ["n"])], [table])
+
+
+def slow_rows() -> bytes:
+    """``y = x + max(x)`` over FLOAT [n, c], in as many iterations as the largest element says: for one row as for many."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+        helper.make_node("Cast", ["most"], ["n"], to=TensorProto.INT64),
+        helper.make_node("Loop", ["n", "", "x"], ["y"], body=_counting_body()),
+    ]
+    return _model(nodes, [_float("x", ["n", "c"])], [_float("y", ["n", "c"])])
 
 
 # Memory
@@ -248,6 +277,20 @@ def _external(name: str, location: str) -> TensorProto:
     for key, value in (("location", location), ("offset", "0"), ("length", "4")):
         tensor.external_data.add(key=key, value=value)
     return tensor
+
+
+def _counting_body() -> GraphProto:
+    """The body of a Loop that adds 1."""
+    condition_in, condition_out = _value("ci", TensorProto.BOOL, []), _value("co", TensorProto.BOOL, [])
+    one = helper.make_node("Constant", [], ["one"], value=numpy_helper.from_array(np.array(1, dtype=np.float32)))
+    step = helper.make_node("Add", ["xi", "one"], ["xo"])
+    keep = helper.make_node("Identity", ["ci"], ["co"])
+    return helper.make_graph(
+        [one, step, keep],
+        "body",
+        [_value("i", TensorProto.INT64, []), condition_in, _float("xi")],
+        [condition_out, _float("xo")],
+    )
 
 
 def _if_node(hidden: TensorProto) -> NodeProto:
