@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What batching saves: BATCHSIZE 32 beside no batching for the same model, in alternating rounds of one run.
+r"""What batching saves: BATCHSIZE 32 beside no batching for the same model, in alternating rounds of one run.
 
-    PYTHONPATH=Tests python benchmarks/batching_gain.py --server redis-server --module dist/redisai.so --raw .build/raw_run
+    PYTHONPATH=Tests python benchmarks/batching_gain.py \
+        --server redis-server --module dist/redisai.so --raw .build/raw_run
 
 64 connections send AI.MODELEXECUTE for one row and wait for the answer (redis-benchmark). CPU is that of all threads of
 the server per inference, by the kernel's clock of the process; latency is what the clients see.
@@ -25,8 +26,8 @@ from support.server import Server
 
 CLIENTS = 64
 BATCH_SIZE = 32
-# An engine's pool of threads would count as the server's CPU while it waits for work.
-MODULE_ARGS = ("INTRA_OP_PARALLELISM", "1")
+# The engines' own threads would fight with the server's for two cores, and count as its CPU while they wait for work.
+MODULE_ARGS = ("INTRA_OP_PARALLELISM", "1", "INTER_OP_PARALLELISM", "1")
 TOLERANCE = 1e-5
 
 
@@ -69,13 +70,15 @@ class Row:
     ratio: float
     p99_ratio: float
     raw_us: float | None
+    # How many requests a batch served.
+    together: float
 
     def __str__(self) -> str:
         raw = "" if self.raw_us is None else f"{self.raw_us:.1f}"
         cells = [self.subject.name, raw]
         for figures in (self.plain, self.batched):
             cells += [f"{figures['requests_per_second']:,.0f}", f"{figures['server_cpu_us']:.1f}"]
-        cells += [f"{self.ratio:.2f}", f"{self.subject.bar}"]
+        cells += [f"{self.together:.1f}", f"{self.ratio:.2f}", f"{self.subject.bar}"]
         cells += [f"{figures['p99_us']:,.0f}" for figures in (self.plain, self.batched)]
         return f"| {' | '.join([*cells, f'{self.p99_ratio:.2f}'])} |"
 
@@ -110,6 +113,7 @@ def measure_subject(subject: Subject, options: argparse.Namespace) -> Row:
         with server.raw() as raw:
             operations = prepare(raw, subject)
             rounds = measure_in_turn(operations, CLIENTS, options.rounds, options.seconds, server.port, clock)
+            together = requests_per_batch(server)
             for operation in operations:
                 if (errors := raw.call("AI.INFO", operation.name)[-1]) != 0:
                     raise BenchmarkError(f"{errors} executions failed")
@@ -119,7 +123,15 @@ def measure_subject(subject: Subject, options: argparse.Namespace) -> Row:
     plain, batched = zip(*rounds)
     ratio = statistics.median(b.server_cpu_us / p.server_cpu_us for p, b in rounds)
     p99_ratio = statistics.median(b.p99_us / p.p99_us for p, b in rounds)
-    return Row(subject, medians(plain), medians(batched), ratio, p99_ratio, raw_us)
+    return Row(subject, medians(plain), medians(batched), ratio, p99_ratio, raw_us, together)
+
+
+def requests_per_batch(server: Server) -> float:
+    info = server.info("modules")
+    batches = int(info["ai_queue_CPU_batches"])
+    if not batches:
+        raise BenchmarkError("nothing ran together")
+    return int(info["ai_queue_CPU_batched_requests"]) / batches
 
 
 def main() -> int:
@@ -131,10 +143,10 @@ def main() -> int:
         return 1
     print(f"{CLIENTS} clients, BATCHSIZE {BATCH_SIZE}; medians of {options.rounds} rounds of {options.seconds} s each")
     print(
-        "| model | engine µs | /s | CPU µs | batched /s | batched CPU µs | CPU ratio | bar "
+        "| model | engine µs | /s | CPU µs | batched /s | batched CPU µs | requests per batch | CPU ratio | bar "
         "| p99 µs | batched p99 µs | p99 ratio |"
     )
-    print(f"|{'---|' * 11}")
+    print(f"|{'---|' * 12}")
     print(*rows, sep="\n")
     return 0
 

@@ -9,8 +9,10 @@ FEATURES, WIDE, CLASSES = 256, 768, 2
 
 
 def wide_network() -> bytes:
-    """FLOAT [N, 256] to FLOAT [N, 2] through two layers of 768: a run mostly reads its 3.2 MB of weights, a batch does so
-    once."""
+    """FLOAT [N, 256] to FLOAT [N, 2] through two layers of 768.
+
+    A run mostly reads its 3.2 MB of weights, and a batch does so once.
+    """
     random = np.random.default_rng(3)
     widths = (FEATURES, WIDE, WIDE, CLASSES)
     nodes, constants = [], []

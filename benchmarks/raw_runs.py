@@ -9,7 +9,9 @@ from load import BenchmarkError
 LIMIT_SECONDS = 120
 
 
-def raw_run_us(program: str, module: str, model: bytes, rows: int, rounds: int = 1, seconds: float = 0.3) -> list[float]:
+def raw_run_us(
+    program: str, module: str, model: bytes, rows: int, rounds: int = 1, seconds: float = 0.3
+) -> list[float]:
     """CPU microseconds of one run, one figure per round, with the library that lies beside the module."""
     library = Path(module).resolve().parent / "backends/redisai_onnxruntime/redisai_onnxruntime.so"
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file:

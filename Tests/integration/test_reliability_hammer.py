@@ -1,4 +1,4 @@
-"""Many clients at once, some of which leave in the middle: short forms of ``make hammer`` and ``make hammer-commands``."""
+"""Many clients at once, some of which leave or are killed: short forms of `make hammer` and `make hammer-commands`."""
 
 from __future__ import annotations
 

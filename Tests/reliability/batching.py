@@ -22,7 +22,7 @@ from random import Random
 import numpy as np
 from support import onnx_models
 from support.commands import execute_command, pairs, store_command
-from support.resp import OK, TIMEDOUT, Argument, ConnectionClosed, ProtocolViolation
+from support.resp import OK, Argument, ConnectionClosed, ProtocolViolation
 from support.server import Server, ServerKind, kinds_from_environment, module_from_environment
 
 from reliability.batching_models import Batching, kinds_of, orders_of
@@ -288,8 +288,9 @@ def report(result: Result) -> None:
     print(f"  {total:,} requests in {result.seconds:.0f} s, {result.wrong} wrong or missing answers")
     for name, number in sorted(result.forms.items()):
         print(f"  {name:36} {number:>9,}")
-    print(f"  {result.together:,} of {sum(map(Counter.total, result.batches.values())):,} runs of `sizes` were with others'")
-    print("  rows of such a run, by BATCHSIZE:")
+    seen = sum(batches.total() for batches in result.batches.values())
+    print(f"  {result.together:,} of {seen:,} requests for the model `sizes` ran with others")
+    print("  rows of their runs, by BATCHSIZE:")
     for size, batches in sorted(result.batches.items()):
         shown = ", ".join(f"{rows} x {count:,}" for rows, count in sorted(batches.items())[:12])
         more = f", ... {max(batches)} at most" if len(batches) > 12 else ""

@@ -191,7 +191,9 @@ def _counting_rows() -> Model:
         helper.make_node("Add", ["zeros", "count"], ["y"]),
     ]
     constants = {"first": np.array(0), "nothing": np.array(0, np.float32)}
-    return _onnx(nodes, TensorProto.FLOAT, ["n", ROW_WIDTH], [numpy_helper.from_array(c, n) for n, c in constants.items()])
+    return _onnx(
+        nodes, TensorProto.FLOAT, ["n", ROW_WIDTH], [numpy_helper.from_array(c, n) for n, c in constants.items()]
+    )
 
 
 def _summing() -> Model:

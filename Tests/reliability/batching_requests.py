@@ -88,7 +88,9 @@ class Request:
         run, outputs = self._taken_apart(replies)
         if run == TIMEDOUT:
             self._must(self.timeout not in (0, LONG_TIMEOUT_MILLISECONDS), "timed out without reason")
-            self._must(all(output in (NO_TENSOR, None) for output in outputs), f"timed out and written: {outputs!r:.200}")
+            self._must(
+                all(output in (NO_TENSOR, None) for output in outputs), f"timed out and written: {outputs!r:.200}"
+            )
             return self._outcome("timed out")
         if isinstance(run, Error):
             self._must(all(output in (NO_TENSOR, NA) for output in outputs), f"failed and written: {outputs!r:.200}")

@@ -5,6 +5,7 @@ What names hold is followed while a command is made, so that most operations get
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from random import Random
 
@@ -41,7 +42,9 @@ SHORT_TIMEOUT = 1
 class DagGrammar:
     """A stream of commands on the names of one connection, which are keys as well."""
 
-    def __init__(self, random: Random, engines: Sequence[str], names: Sequence[bytes], other: bytes, runs: Runs) -> None:
+    def __init__(
+        self, random: Random, engines: Sequence[str], names: Sequence[bytes], other: bytes, runs: Runs
+    ) -> None:
         self._random = random
         self._models = models_of(engines)
         self._has_scripts = "TORCH" in engines
@@ -186,10 +189,8 @@ class DagGrammar:
         known = [value for value in values if value is not None]
         results: Sequence[TensorValue | None] = [None] * len(operation.outputs)
         if len(known) == len(values):
-            try:
+            with contextlib.suppress(RunFails):
                 results = run(operation, known, self._runs)
-            except RunFails:
-                pass
         self._held.update(zip(operation.outputs, results))
 
     def _input(self, dtypes: Sequence[bytes], is_torch: bool) -> bytes:
@@ -200,7 +201,9 @@ class DagGrammar:
         fitting = [
             name
             for name, value in self._held.items()
-            if value is None or value.dtype in dtypes or (unusual and not (is_torch and value.dtype not in _TORCH_DTYPES))
+            if value is None
+            or value.dtype in dtypes
+            or (unusual and not (is_torch and value.dtype not in _TORCH_DTYPES))
         ]
         if not fitting or self._chance(0.1):
             return self._add_set(self._random.choice(dtypes))

@@ -43,8 +43,10 @@ Function = Callable[[Sequence[np.ndarray]], Arrays]
 
 
 class RunFails(Exception):
-    """The run fails; ``text`` is the whole error where the module says it, None where the engine does; then ``hint`` may
-    be what it says of zeros."""
+    """The run fails.
+
+    ``text`` is the whole error where the module says it, None where the engine does; ``hint`` is what it says of zeros.
+    """
 
     def __init__(self, text: str | None = None, hint: str = "") -> None:
         super().__init__(text, hint)
@@ -321,9 +323,7 @@ class Runs:
     def _outputs(self, count: int) -> list[str]:
         return [f"{self._prefix}:o{number}" for number in range(count)]
 
-    def _require(
-        self, name: str, inputs: Sequence[TensorValue], call: Callable[[list[str]], list[Argument]]
-    ) -> None:
+    def _require(self, name: str, inputs: Sequence[TensorValue], call: Callable[[list[str]], list[Argument]]) -> None:
         signature = tuple((value.dtype, value.dims) for value in inputs)
         if (name, signature) not in self._replies:
             self._replies[name, signature] = self._try(signature, call)

@@ -284,9 +284,7 @@ def run_worker(task: Task) -> Result:
     return result
 
 
-def run_dags(
-    server: Server, engines: Sequence[str], seed: str, count: int, connections: int = CONNECTIONS
-) -> Result:
+def run_dags(server: Server, engines: Sequence[str], seed: str, count: int, connections: int = CONNECTIONS) -> Result:
     """Stores the models and sends about so many graphs."""
     with server.raw(timeout=120) as raw:
         open_engines(raw, engines)

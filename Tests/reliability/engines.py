@@ -179,9 +179,7 @@ def hammer_engines(
     return hammering
 
 
-def watch(
-    server: Server, hammering: Hammering, results: AsyncResult[Any], seconds: float, report: bool
-) -> None:
+def watch(server: Server, hammering: Hammering, results: AsyncResult[Any], seconds: float, report: bool) -> None:
     """Samples until the clients have ended."""
     start = time.monotonic()
     reported = start

@@ -65,7 +65,7 @@ class Task:
 
 @dataclass
 class Tally(Findings):
-    """What the clients saw; ``kills`` are connections that they cut for others, ``cuts`` those that were cut for them."""
+    """What the clients saw; ``kills`` are the connections that they meant to cut, ``cuts`` those that they lost."""
 
     kills: int = 0
     cuts: int = 0
@@ -275,9 +275,10 @@ def _run_phase(
 
 
 def _left_behind(server: Server) -> list[str]:
-    """After a while nobody waits, and only the pings are connected besides the one who asks."""
+    """After a while nobody waits, nothing is queued, and only the pings are connected besides the one who asks."""
     try:
         eventually(lambda: server.info("clients")["blocked_clients"] == "0", "no blocked clients", timeout=30)
+        eventually(lambda: not _waiting(server), "empty queues", timeout=30)
         eventually(lambda: int(server.info("clients")["connected_clients"]) <= 2, "no clients", timeout=30)
         with server.raw() as raw:
             assert raw.call("FLUSHALL") == OK
@@ -285,6 +286,12 @@ def _left_behind(server: Server) -> list[str]:
     except AssertionError as error:
         return [str(error)]
     return []
+
+
+def _waiting(server: Server) -> dict[str, str]:
+    """Fields of INFO that still count requests or bytes in queues."""
+    fields = server.info("modules").items()
+    return {name: value for name, value in fields if "_waiting_" in name and value != "0"}
 
 
 def judge(hammering: CommandHammering) -> list[str]:

@@ -121,7 +121,16 @@ class HammerGrammar(Grammar):
         if self._chance(0.2):
             return [b"AI.SCRIPTSET", key, device, b"SOURCE", SCRIPT.encode()]
         points = [name.encode() for name in SCRIPT_ENTRY_POINTS]
-        return [b"AI.SCRIPTSTORE", key, device, b"ENTRY_POINTS", b"%d" % len(points), *points, b"SOURCE", SCRIPT.encode()]
+        return [
+            b"AI.SCRIPTSTORE",
+            key,
+            device,
+            b"ENTRY_POINTS",
+            b"%d" % len(points),
+            *points,
+            b"SOURCE",
+            SCRIPT.encode(),
+        ]
 
     def _call(self, deprecated: bool = False, limited: bool = True) -> Command:
         function = self._choice((*SCRIPT_ENTRY_POINTS, "nothing")).encode()
@@ -142,9 +151,7 @@ class HammerGrammar(Grammar):
         words = [b"AI.DAGRUN" if deprecated else b"AI.DAGEXECUTE"]
         if read_only:
             words[0] += b"_RO"
-        operations = [
-            self._operation(deprecated, read_only) for _ in range(self._random.choice((1, 2, 3, 5, 8)))
-        ]
+        operations = [self._operation(deprecated, read_only) for _ in range(self._random.choice((1, 2, 3, 5, 8)))]
         if self._chance(0.7):
             # Some names then have a tensor to begin with, and all others have one as well.
             operations[:0] = [self._tensor(key) for key in self._random.sample(TENSOR_KEYS, 4)]
