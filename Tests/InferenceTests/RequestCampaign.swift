@@ -21,7 +21,7 @@ import Testing
         var setup = EngineSetup(load: Arithmetic.load)
         setup.configuration.threadsPerQueue = 1 + seed % 3
         try setup.withEngine { fixture in
-            fixture.engine.defersWakeUps = seed % 2 == 0
+            if seed % 2 == 0 { fixture.engine.beginRound() }
             var models: [String: Model] = [:]
             for device in Self.devices {
                 for kind in Arithmetic.allCases {
@@ -55,13 +55,14 @@ import Testing
             fixture.engine.submit(request)
             if isCancelled { request.cancel() }
             if number % 7 == 0 {
-                fixture.engine.wakeWorkers()
+                fixture.engine.endRound()
+                if number % 2 == 0 { fixture.engine.beginRound() }
                 fixture.clock.advance(microseconds: 200)
             }
             if number % 50 == 0 { fixture.engine.endOverdueRuns() }
             trials.append(trial)
         }
-        fixture.engine.wakeWorkers()
+        fixture.engine.endRound()
         for _ in trials {
             // What waits, waits for the clock.
             var ticks = 0
