@@ -189,11 +189,12 @@ private final class Trial: InferenceRequest.Receiver {
     }
 
     func requestDidEnd(_ request: InferenceRequest) {
+        let outcome = request.takeOutcome()
         end.withLock { end in
             end.count += 1
-            end.ending = request.ending
-            end.outcomes = request.stepOutcomes
-            end.values = request.tensors.map { $0?.elements(as: Int.self) }
+            end.ending = outcome.ending
+            end.outcomes = outcome.steps
+            end.values = outcome.tensors.map { $0?.elements(as: Int.self) }
         }
         arrivals.signal()
     }

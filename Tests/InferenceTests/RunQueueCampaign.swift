@@ -98,11 +98,16 @@ import Testing
         }
 
         private func differenceOfCounts() -> String? {
-            let queue = queue.queue
+            let (now, queue) = (queue.now, queue.queue)
             guard queue.stepCount == naive.items.count else { return "\(queue.stepCount) steps" }
             guard queue.byteCount == naive.items.reduce(0, { $0 + $1.bytes }) else { return "\(queue.byteCount) bytes" }
             guard queue.jobCount == naive.line.count, queue.isEmpty == naive.items.isEmpty else {
                 return "\(queue.jobCount) jobs"
+            }
+            if !queue.mayHaveExpired(now),
+                naive.items.contains(where: { $0.deadline.map { $0 <= now.nanoseconds } ?? false })
+            {
+                return "somebody's time has run out unnoticed"
             }
             if let expected = naive.nextThing {
                 guard let deadline = queue.deadline, deadline.nanoseconds <= expected else { return "a late deadline" }

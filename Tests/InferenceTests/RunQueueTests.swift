@@ -169,10 +169,9 @@ import Testing
 
     @Test mutating func `a step that lacks an input runs alone, to fail alone`() throws {
         let model = try queue.model(.init(size: 4, minimum: 2))
-        let request = queue.inbox.request(
-            RequestPlan(.model(model), inputs: [try Tensor(zeros: .float, [1])], outputCount: 1))
-        let inputs = [try Tensor(zeros: .float, [1]), nil]
-        queue.add(ReadyStep(request: request, index: 0, work: .model(model), inputs: inputs, outputCount: 1))
+        var plan = RequestPlan(.model(model), inputs: [try Tensor(zeros: .float, [1])], outputCount: 1)
+        _ = plan.add(.model(model), inputs: [0, 1], outputCount: 1)
+        queue.add(ReadyStep(plan.steps[1], at: 1, of: queue.inbox.request(plan), plan.tensors))
         #expect(queue.next() == [0])
     }
 

@@ -89,6 +89,8 @@ public final class DeviceQueue: @unchecked Sendable {
             step.queuedAt = now
             step.request.markQueued(now)
             if waiting.add(step, inFront: origin.continues(self)), wakesWorkers, idleCount > 0 { lock.signal() }
+            // It may have been given up on the way here, and counted before there was anything to find.
+            if step.request.dropReason(now) != nil { seenCancellations = -1 }
             return nil
         }
         if let refusal { throw refusal }
