@@ -10,8 +10,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import pytest
-
 from reliability.engine_models import ENGINES  # noqa: E402
 from reliability.hammer import hammer  # noqa: E402
 from reliability.hammer_commands import MODULE_ARGS, CommandHammering, Tally, hammer_commands, judge  # noqa: E402
@@ -31,6 +29,7 @@ def test_no_lost_or_crossed_answer(start_server):
     assert len(result.tally) == 10 and result.tally.total() > 500, result.tally
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(LIMIT_SECONDS)
 def test_all_commands_while_clients_are_killed(start_server):
     """Every request is answered, or its connection was cut on purpose; PING from outside is answered in time."""

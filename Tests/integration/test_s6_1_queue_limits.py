@@ -237,6 +237,7 @@ class TestClientsThatLeave:
 class TestTimeouts:
     """Section 6.3, extended: the answer does not wait until the worker comes to the request."""
 
+    @pytest.mark.alone
     @pytest.mark.parametrize(
         "command",
         [
