@@ -12,7 +12,7 @@ PYTHON ?= python3
 
 ## PORT=6379          run: where the server listens; 0 picks a free port
 PORT ?= 6379
-## SERVER=redis7      run, bench: redis7, redis8 or valkey9
+## SERVER=redis7      run, bench, bench-batching, bench-cold, bench-dag: redis7, redis8 or valkey9
 SERVER ?= redis7
 ## DATA=              run: folder for the server's data; default: a temporary one, removed at the end
 DATA ?=
