@@ -18,25 +18,35 @@ SERVER ?= redis7
 DATA ?=
 ## ONCE=              run: 1 stops the server after the table
 ONCE ?=
-## ENGINES=           engines, test: those to fetch; fuzz, hammer-engines, leaks, bench-cold: those to use; default: all.
+## ENGINES=           engines, test: those to fetch; fuzz, hammer-engines, hammer-commands, batching, dags, leaks,
+##                    bench-cold: those to use; default: all.
 ##                    build, run: default: onnx only, which is quick.
 ##                    onnx, tf (0.3 GB to fetch), tflite, torch (0.6 GB, compiles for half a minute), with commas
 ENGINES ?=
-## SERVERS=           test, test-integration, fuzz, hammer, hammer-engines, leaks, stall: the servers; default: all three
+## SERVERS=           test, test-integration, fuzz, hammer, hammer-engines, hammer-commands, batching, dags, leaks,
+##                    stall: the servers; default: all three
 SERVERS ?= redis7 redis8 valkey9
 ## PYTEST_ARGS=       test, test-integration: further arguments for pytest, such as -k NAME
 PYTEST_ARGS ?=
-## SEED=              fuzz, hammer, hammer-engines: repeat the run with this seed; default: a new one, which is printed
+## PROCESSES=3        test, test-integration: how many run tests at once; 0 runs them one after the other
+PROCESSES ?= 3
+## SEED=              fuzz, hammer, hammer-engines, hammer-commands, batching, dags: repeat the run with this seed;
+##                    default: a new one, which is printed
 SEED ?=
-## COUNT=             fuzz: commands per server, default a million; leaks: rounds per format, default a thousand
+## COUNT=             fuzz: commands per server, default a million; leaks: rounds per format, default a thousand;
+##                    dags: graphs per server, default 20000
 COUNT ?=
+## REQUESTS=200000    batching: requests per server
+REQUESTS ?= 200000
+## CONNECTIONS=64     batching: connections that send them
+CONNECTIONS ?= 64
 ## MODELS=2000        fuzz: damaged files per format and server
 MODELS ?= 2000
-## SECONDS=60         hammer, hammer-engines: duration per server
-SECONDS ?= 60
+## SECONDS=           hammer, hammer-engines: duration per server, default 60; hammer-commands: default 1800
+SECONDS ?=
 ## STALL_ARGS=        stall: further arguments, such as --rounds 20, --pause 0.2, or --shield on a shared machine
 STALL_ARGS ?=
-## BENCH_ARGS=        bench, bench-cold: further arguments for the benchmark, such as --rounds 5
+## BENCH_ARGS=        bench, bench-batching, bench-cold, bench-dag: further arguments for the benchmark, such as --rounds 5
 BENCH_ARGS ?=
 
 BOOTSTRAP := $(PYTHON) scripts/bootstrap
@@ -99,14 +109,15 @@ test-unit: swift engines ## Run the unit tests
 		| tee $(REPORTS)/unit.log
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/unit.xml --swift-log $(REPORTS)/unit.log
 
+# redis7 brings redis-cli, which runs the examples of the documentation.
 .PHONY: test-integration
 test-integration: module engines ## Run the integration tests
-	@$(BOOTSTRAP) ensure $(SERVERS) test-venv reference-venv clients-venv debian-torch debian-onnxruntime \
-		magika minilm basic-pitch silero-vad
+	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVERS)) test-venv reference-venv clients-venv debian-torch \
+		debian-onnxruntime magika minilm basic-pitch silero-vad
 	@mkdir -p $(REPORTS)
 	@echo "==> integration tests on $(SERVERS)"
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
-		"$$REDISAI_TEST_PYTHON" -m pytest Tests/integration -p no:cacheprovider \
+		"$$REDISAI_TEST_PYTHON" -m pytest Tests/integration -p no:cacheprovider --numprocesses=$(PROCESSES) \
 			--junitxml=$(REPORTS)/integration.xml $(PYTEST_ARGS)
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/integration.xml
 
@@ -127,14 +138,35 @@ fuzz: module engines ## Send a million bad commands and thousands of damaged fil
 hammer: build ## Let many clients use each server at once and some leave in the middle
 	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
-		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.hammer --seed "$(SEED)" --seconds $(SECONDS)
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.hammer --seed "$(SEED)" --seconds $(or $(SECONDS),60)
 
 .PHONY: hammer-engines
 hammer-engines: module engines ## Let many clients use all engines, or ENGINES, and scripts at once
 	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS)
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
-		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.engines --seed "$(SEED)" --seconds $(SECONDS) \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.engines --seed "$(SEED)" --seconds $(or $(SECONDS),60) \
 			--engines "$(ENGINES)"
+
+.PHONY: hammer-commands
+hammer-commands: module engines ## Send all commands at once, right and damaged ones, while clients are killed and leave
+	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS)
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.hammer_commands --seed "$(SEED)" \
+			--seconds $(or $(SECONDS),1800) --engines "$(ENGINES)"
+
+.PHONY: batching
+batching: module engines ## Compare answers of batched runs with those to each request alone
+	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS)
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.batching --seed "$(SEED)" \
+			--requests $(REQUESTS) --connections $(CONNECTIONS) --engines "$(ENGINES)"
+
+.PHONY: dags
+dags: module engines ## Compare random DAGs over several devices and engines with an interpreter of their own
+	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS)
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.dags --seed "$(SEED)" \
+			--count $(or $(COUNT),20000) --engines "$(ENGINES)"
 
 .PHONY: leaks
 leaks: module engines ## Store, run and delete models of all engines, or ENGINES, again and again and watch the memory
@@ -147,6 +179,24 @@ bench-cold: module engines ## Measure how long an empty server takes to the firs
 	@$(BOOTSTRAP) ensure redis7 $(SERVER) $(MODEL_MAKERS)
 	@eval "$$($(BOOTSTRAP) env $(SERVER))"; \
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" benchmarks/cold_start.py --engines "$(ENGINES)" \
+			--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so $(BENCH_ARGS)
+
+$(SCRATCH)/raw_run: benchmarks/raw_run.c Sources/Backends/ONNXRuntime/CONNXRuntime/include/CONNXRuntime.h
+	@mkdir -p $(@D)
+	@$(CC) -O2 -Wall -Wextra -Wno-unused-const-variable -I $(dir $(lastword $^)) -o $@ $< -ldl
+
+.PHONY: bench-batching
+bench-batching: module engines $(SCRATCH)/raw_run ## Measure what batching saves, and what it does to latency
+	@$(BOOTSTRAP) ensure redis7 $(SERVER) $(MODEL_MAKERS)
+	@eval "$$($(BOOTSTRAP) env $(SERVER))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" benchmarks/batching_gain.py --raw $(SCRATCH)/raw_run \
+			--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so $(BENCH_ARGS)
+
+.PHONY: bench-dag
+bench-dag: build $(SCRATCH)/raw_run ## Measure a whole DAG against ECHO of the same bytes and the engine's own run
+	@$(BOOTSTRAP) ensure redis7 $(SERVER) test-venv
+	@eval "$$($(BOOTSTRAP) env $(SERVER))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" benchmarks/dag_cost.py --raw $(SCRATCH)/raw_run \
 			--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so $(BENCH_ARGS)
 
 .PHONY: stall

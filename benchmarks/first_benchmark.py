@@ -10,11 +10,9 @@ threads of the server, by the kernel's clock of the process.
 """
 
 import argparse
-import ctypes
 import json
 import os
 import platform
-import re
 import socket
 import statistics
 import subprocess
@@ -23,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,44 +29,22 @@ import numpy as np
 import onnx
 import onnxruntime
 import redis
+from load import (
+    HOST,
+    BenchmarkError,
+    Operation,
+    measure_in_turn,
+    medians,
+    process_clock,
+    request_size,
+    without_zero_bytes,
+)
 from onnx import TensorProto, helper, numpy_helper
 
-HOST = "127.0.0.1"
 CLIENTS = (1, 50)
 RESULTS = Path(__file__).resolve().parent / "results"
 START_SECONDS = 10
-# redis-benchmark tries for ever to reach a server that has gone.
-LOAD_SECONDS = 120
-WARM_UP_REQUESTS = 2000
 TRANSACTION, REFERENCE, HIDDEN, CLASSES = 30, 256, 64, 2
-
-
-class BenchmarkError(Exception):
-    """Anything that makes the figures worthless; the text is for the user."""
-
-
-@dataclass(frozen=True)
-class Operation:
-    """A command; `data`, if any, is its last argument. `size` is the larger of its request and its reply."""
-
-    name: str
-    command: tuple[str, ...]
-    data: bytes | None
-    size: int
-
-    def echo(self) -> "Operation":
-        return Operation(f"ECHO {self.size} B", ("ECHO",), b"x" * self.size, self.size)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One measurement."""
-
-    requests: int
-    requests_per_second: float
-    p50_us: float
-    p99_us: float
-    server_cpu_us: float
 
 
 # The model and its inputs
@@ -129,13 +105,7 @@ def prepare(client: redis.Redis) -> list[Operation]:
 
 
 def features(random: np.random.Generator, count: int) -> np.ndarray:
-    """One row of numbers with no zero byte among them, because redis-benchmark ends an argument at the first one."""
-    row = random.standard_normal((1, count), dtype=np.float32)
-    return (row.view(np.uint32) | 0x01010101).view(np.float32)
-
-
-def request_size(words: tuple[str, ...]) -> int:
-    return sum(len(word) for word in words)
+    return without_zero_bytes(random.standard_normal((1, count), dtype=np.float32))
 
 
 def check_answer(blob: bytes, model: bytes, inputs: dict[str, np.ndarray]) -> None:
@@ -183,62 +153,7 @@ def connect(server: subprocess.Popen, port: int, log: Path) -> redis.Redis:
             time.sleep(0.05)
 
 
-def process_clock(pid: int) -> int:
-    """The identifier of the clock that counts the CPU time of a process, threads that ended included."""
-    clock = ctypes.c_int()
-    if error := ctypes.CDLL(None).clock_getcpuclockid(pid, ctypes.byref(clock)):
-        raise BenchmarkError(f"no CPU clock for process {pid}: {os.strerror(error)}")
-    return clock.value
-
-
 # Measuring
-
-
-def measure(operation: Operation, clients: int, requests: int, port: int, clock: int) -> Sample:
-    """Run one operation `requests` times from `clients` connections."""
-    before = time.clock_gettime_ns(clock)
-    output = redis_benchmark(operation, clients, requests, port)
-    cpu_ns = time.clock_gettime_ns(clock) - before
-    rps, _, _, p50, _, p99, _ = map(float, csv_figures(output))
-    return Sample(requests, rps, p50 * 1000, p99 * 1000, cpu_ns / 1000 / requests)
-
-
-def redis_benchmark(operation: Operation, clients: int, requests: int, port: int) -> bytes:
-    command = ["redis-benchmark", "-h", HOST, "-p", str(port), "-c", str(clients), "-n", str(requests), "--csv"]
-    command += [*(["-x"] if operation.data is not None else []), *operation.command]
-    try:
-        result = subprocess.run(
-            command,
-            input=operation.data or b"",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=True,
-            timeout=LOAD_SECONDS,
-        )
-    except subprocess.SubprocessError as error:
-        output = (error.stdout or b"").decode(errors="replace")
-        raise BenchmarkError(f"redis-benchmark failed at {operation.name}: {error}\n{output}") from None
-    return result.stdout
-
-
-def csv_figures(output: bytes) -> list[bytes]:
-    """Requests per second, then mean, least, p50, p95, p99 and greatest milliseconds: the last seven fields. The title
-    before them repeats the command with its binary argument, so it is no CSV."""
-    fields = re.findall(rb'"([\d.]+)"', output.rstrip().rpartition(b"\n")[2])[-7:]
-    if len(fields) != 7:
-        raise BenchmarkError(f"redis-benchmark printed {output!r}")
-    return fields
-
-
-def measure_pair(operation: Operation, clients: int, arguments: argparse.Namespace, port: int, clock: int) -> list:
-    """Rounds of (ECHO, operation) samples, each long enough after a short warm-up that sets its length."""
-    pair = (operation.echo(), operation)
-    rates = [measure(each, clients, WARM_UP_REQUESTS, port, clock).requests_per_second for each in pair]
-    counts = [max(WARM_UP_REQUESTS, round(rate * arguments.seconds)) for rate in rates]
-    return [
-        tuple(measure(each, clients, count, port, clock) for each, count in zip(pair, counts, strict=True))
-        for _ in range(arguments.rounds)
-    ]
 
 
 def measure_all(arguments: argparse.Namespace) -> tuple[dict, list[dict]]:
@@ -251,7 +166,8 @@ def measure_all(arguments: argparse.Namespace) -> tuple[dict, list[dict]]:
         entries = []
         for clients in CLIENTS:
             for operation in operations:
-                rounds = measure_pair(operation, clients, arguments, port, clock)
+                pair = (operation.echo(), operation)
+                rounds = measure_in_turn(pair, clients, arguments.rounds, arguments.seconds, port, clock)
                 entries.append(
                     {"clients": clients, "operation": operation.name, "bytes": operation.size} | summary(rounds)
                 )
@@ -267,10 +183,6 @@ def summary(rounds: list) -> dict:
         "cpu_ratio": statistics.median(sample.server_cpu_us / echo.server_cpu_us for echo, sample in rounds),
         "rounds": [{"echo": asdict(echo), "measured": asdict(sample)} for echo, sample in rounds],
     }
-
-
-def medians(samples: list[Sample]) -> dict:
-    return {field: statistics.median(asdict(sample)[field] for sample in samples) for field in asdict(samples[0])}
 
 
 def check_counters(client: redis.Redis) -> None:

@@ -3,33 +3,34 @@ internal import Persistence
 internal import RedisModuleKit
 internal import Tensors
 
+extension Key {
+    /// The tensor that the key holds.
+    func tensor() throws(CommandError) -> Tensor { try value(TensorType.valueType, missing: .tensorMissing) }
+
+    /// The model that the key holds.
+    func model() throws(CommandError) -> Model { try value(ModelType.valueType, missing: .modelMissing) }
+
+    /// The script that the key holds.
+    func script() throws(CommandError) -> Script { try value(ScriptType.valueType, missing: .scriptMissing) }
+
+    private func value<Value>(_ type: ValueType<Value>, missing: CommandError) throws(CommandError) -> Value {
+        switch load(type) {
+        case .missing: throw missing
+        case .wrongType: throw .wrongType
+        case .value(let value): return value
+        }
+    }
+}
+
 extension CommandContext {
     /// The tensor a key holds.
-    func tensor(at key: Argument) throws(CommandError) -> Tensor {
-        switch openForReading(key).load(TensorType.valueType) {
-        case .missing: throw .tensorMissing
-        case .wrongType: throw .wrongType
-        case .value(let tensor): return tensor
-        }
-    }
+    func tensor(at key: Argument) throws(CommandError) -> Tensor { try openForReading(key).tensor() }
 
     /// The model a key holds.
-    func model(at key: Argument) throws(CommandError) -> Model {
-        switch openForReading(key).load(ModelType.valueType) {
-        case .missing: throw .modelMissing
-        case .wrongType: throw .wrongType
-        case .value(let model): return model
-        }
-    }
+    func model(at key: Argument) throws(CommandError) -> Model { try openForReading(key).model() }
 
     /// The script a key holds.
-    func script(at key: Argument) throws(CommandError) -> Script {
-        switch openForReading(key).load(ScriptType.valueType) {
-        case .missing: throw .scriptMissing
-        case .wrongType: throw .wrongType
-        case .value(let script): return script
-        }
-    }
+    func script(at key: Argument) throws(CommandError) -> Script { try openForReading(key).script() }
 
     /// Whether the caller can be made to wait for an answer: not inside MULTI or a script, nor on the replication link.
     var allowsBlocking: Bool {

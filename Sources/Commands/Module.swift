@@ -11,13 +11,15 @@ public enum Module {
     public static let versionNumber: Int32 = 2_00_00
     public static let version = "2.0.0"
 
-    private static let commands: [Command] = [
-        TensorSet.command, TensorGet.command,
-        ModelStore.command, ModelGet.command, Delete.modelCommand, ModelExecute.command, Scan.modelCommand,
-        ScriptStore.command, ScriptStore.deprecatedCommand, ScriptGet.command, Delete.scriptCommand,
-        ScriptExecute.command, ScriptExecute.deprecatedCommand, Scan.scriptCommand,
-        RunInfo.command, Config.command,
-    ]
+    private static let commands: [Command] =
+        [
+            TensorSet.command, TensorGet.command,
+            ModelStore.command, ModelStore.deprecatedCommand, ModelGet.command, Delete.modelCommand,
+            ModelExecute.command, ModelExecute.deprecatedCommand, Scan.modelCommand,
+            ScriptStore.command, ScriptStore.deprecatedCommand, ScriptGet.command, Delete.scriptCommand,
+            ScriptExecute.command, ScriptExecute.deprecatedCommand, Scan.scriptCommand,
+            RunInfo.command, Config.command,
+        ] + DAGExecute.commands
 
     /// Makes the module part of the server: configuration first, then threads, then what clients can see.
     ///
@@ -76,6 +78,7 @@ public enum Module {
             guard module.register(command) else { return false }
         }
         let hasInfo = module.onInfo { InfoSections(version: version, gitSHA: gitSHA).write(to: $0) }
+        InferenceEngine.shared.defersWakeUps = module.onRoundEnd { InferenceEngine.shared.wakeWorkers() }
         let hasCron = module.onCron { InferenceEngine.shared.endOverdueRuns() }
         let hasShutdown = module.onShutdown {
             BackgroundServer.close()

@@ -17,6 +17,21 @@ public struct Instant: Comparable, Sendable {
     }
 }
 
+/// The earlier of two moments, where nil stands for never.
+func earliest(_ left: Instant?, _ right: Instant?) -> Instant? {
+    guard let left, let right else { return left ?? right }
+    return min(left, right)
+}
+
+extension Int {
+    /// `self + count * unit`, or the largest number where that is larger still. Neither is negative.
+    func clampedAdding(_ count: Int, by unit: Int) -> Int {
+        let (product, overflowed) = count.multipliedReportingOverflow(by: unit)
+        let (sum, overflowedToo) = addingReportingOverflow(product)
+        return overflowed || overflowedToo ? .max : sum
+    }
+}
+
 /// Where the time comes from: the system's monotonic clock, or a clock that a test moves.
 public struct MonotonicClock: Sendable {
     public let now: @Sendable () -> Instant

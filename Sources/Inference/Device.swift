@@ -25,11 +25,12 @@ public struct Device: Sendable, Equatable {
             digits.utf8.allSatisfy({ (0x30...0x39).contains($0) })
         else { return nil }
         self.name = name
+        queueName = upper
         index = Int(digits)
     }
 
     /// Models whose devices have the same queue name share a queue. `CPU` and `CPU:0` do not.
-    public var queueName: String { name.uppercased() }
+    public let queueName: String
 
     public static func == (left: Device, right: Device) -> Bool {
         left.queueName == right.queueName

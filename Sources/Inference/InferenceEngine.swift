@@ -7,14 +7,18 @@ public final class InferenceEngine: @unchecked Sendable {
     public struct Configuration: Sendable {
         public var threadsPerQueue = 1
         public var loaderThreads = 2
-        /// Requests that may wait in one device queue.
+        /// Requests that may wait in one device queue, or for one artifact to be loaded.
         public var queueLimit = 16_384
+        /// Bytes of inputs that may wait in one device queue.
+        public var queueByteLimit = Int.max
         /// Device queues that clients may create.
         public var deviceLimit = 64
         /// Models that clients may have waiting for a loader thread.
         public var loadLimit = 1_024
         /// Milliseconds after which a run is interrupted, by engines that can.
         public var runTimeout = 5_000
+        /// Microseconds per round of the server's events that the main thread may spend on running models itself; 0 for none.
+        public var inlineBudget = 0
         public var engineSettings = EngineSettings()
         /// The only folder from which clients may have engine libraries loaded; nil for any folder.
         public var trustedBackendsPath: String?
@@ -39,6 +43,15 @@ public final class InferenceEngine: @unchecked Sendable {
     /// Where relative library paths start.
     private let backendsPath = Mutex("")
 
+    /// Whether workers are woken by ``wakeWorkers()``, once for all that came in one round of the server's events, and not
+    /// by each request. Set before the first request.
+    public var defersWakeUps = false
+    /// Queues to which steps have been added since workers were last woken. Main thread only.
+    private var sleepingQueues: [DeviceQueue] = []
+
+    /// Runs that are not worth handing over. Made by `start`.
+    private var inline: InlineExecution
+
     /// Written by `start` only.
     public private(set) var configuration = Configuration()
 
@@ -46,6 +59,7 @@ public final class InferenceEngine: @unchecked Sendable {
         registry = BackendRegistry(backends)
         loader = BackgroundThreads(name: "loader", priority: .low, clock: clock)
         housekeeper = BackgroundThreads(name: "keeper", priority: .normal, clock: clock)
+        inline = InlineExecution(clock: clock, budget: 0)
         self.clock = clock
     }
 
@@ -53,6 +67,7 @@ public final class InferenceEngine: @unchecked Sendable {
     /// no threads to give.
     public func start(_ configuration: Configuration, backendsPath path: String) -> Bool {
         self.configuration = configuration
+        inline = InlineExecution(clock: clock, budget: configuration.inlineBudget * 1_000)
         backendsPath.withLock { $0 = path }
         return loader.start(threads: configuration.loaderThreads) && housekeeper.start(threads: 1)
             && (try? queue(for: "CPU")) != nil
@@ -72,13 +87,14 @@ public final class InferenceEngine: @unchecked Sendable {
         return results.allSatisfy { $0 }
     }
 
-    /// Interrupts runs that have lasted too long, and gives up on those that do not react. To be called several times a
-    /// second.
+    /// Interrupts runs that have lasted too long, gives up on those that do not react, and ends requests that have waited too
+    /// long. To be called several times a second.
     public func endOverdueRuns() {
         let limit = configuration.runTimeout * 1_000_000
         for queue in queues.withLock({ Array($0.values) }) {
             queue.interruptRuns(olderThan: limit)
             queue.abandonRuns(olderThan: 2 * limit)
+            queue.sweep()
         }
         loader.interruptRuns(olderThan: limit)
     }
@@ -180,7 +196,7 @@ extension InferenceEngine {
         let model = Model(definition) { [unowned self] in retire($0) }
         if let completion { model.whenLoaded(completion) }
         load(
-            into: { [weak model] in model?.readiness },
+            into: model.readiness,
             build: { [unowned self] watch throws(InferenceError) in try build(definition, watch) })
         return model
     }
@@ -192,23 +208,21 @@ extension InferenceEngine {
         let script = Script(definition) { [unowned self] in retire($0) }
         if let completion { script.whenLoaded(completion) }
         load(
-            into: { [weak script] in script?.readiness },
+            into: script.readiness,
             build: { [unowned self] _ throws(InferenceError) in try build(definition) })
         return script
     }
 
     /// Has an artifact built by a loader thread. The job does not keep the artifact: one that is deleted meanwhile goes at
-    /// once, and `readiness` is nil.
+    /// once.
     private func load<Loaded: Sendable>(
-        into readiness: @escaping @Sendable () -> Readiness<Loaded>?,
+        into readiness: Readiness<Loaded>,
         build: @escaping @Sendable (RunWatch) throws(InferenceError) -> (Loaded, DeviceQueue)
     ) {
         loader.submit { watch in
-            guard readiness() != nil else { return }
+            guard !readiness.isAbandoned else { return }
             let result = Result { () throws(InferenceError) in try build(watch) }
-            // Whoever is told must be able to be the last to let go of what was built.
-            let waiters = readiness()?.finish(consume result) ?? []
-            for waiter in waiters { waiter() }
+            for waiter in readiness.finish(consume result) { waiter() }
         }
     }
 
@@ -277,30 +291,57 @@ extension InferenceEngine {
 
 // MARK: Execution
 
-extension InferenceEngine {
-    /// Queues a request; its receiver is told when it has ended, and at once when it is refused. A request for an
-    /// artifact that is still loading is queued when that is ready.
+extension InferenceEngine: InferenceRequest.Dispatcher {
+    /// Begins with a request; its receiver is told when it has ended, which may be at once. Main thread only, once
+    /// ``defersWakeUps`` is set.
     public func submit(_ request: InferenceRequest) {
-        guard let artifact = request.artifact else { return }
-        if let queue = artifact.readyQueue { return enqueue(request, queue) }
+        request.start(self)
+    }
+
+    /// Passes a step on to the queue of its device. One for an artifact that is still loading is queued when that is ready.
+    func dispatch(_ step: ReadyStep, from origin: StepOrigin) {
+        guard let artifact = step.artifact else { return }
+        if let queue = artifact.readyQueue { return enqueue(step, queue, from: origin) }
         let limit = configuration.queueLimit
         guard artifact.waiterCount < limit else {
-            return request.refuse(.queueIsFull(artifact.identity.device.queueName, limit: limit))
+            return step.refuse(.queueIsFull(artifact.identity.device.queueName, requestLimit: limit))
         }
         artifact.whenLoaded { [unowned self] in
-            guard let artifact = request.artifact else { return }
+            guard let artifact = step.artifact else { return }
             if let queue = artifact.readyQueue {
-                enqueue(request, queue)
+                enqueue(step, queue, from: .loading)
             } else {
-                request.refuse(artifact.brokenError)
+                step.refuse(artifact.brokenError)
             }
         }
     }
 
-    private func enqueue(_ request: InferenceRequest, _ queue: DeviceQueue) {
-        if !queue.submit(request) {
-            request.refuse(.queueIsFull(queue.name, limit: configuration.queueLimit))
+    private func enqueue(_ step: ReadyStep, _ queue: DeviceQueue, from origin: StepOrigin) {
+        let isDeferred = origin.isClient && defersWakeUps
+        do throws(InferenceError) {
+            try queue.submit(step, from: origin, wakesWorkers: !isDeferred)
+        } catch {
+            return step.refuse(error)
         }
+        if isDeferred, !sleepingQueues.contains(where: { $0 === queue }) { sleepingQueues.append(queue) }
+    }
+
+    /// Whether the request of `plan` is to be carried out by ``runInline(_:)``. Main thread only.
+    public func acceptsInline(_ plan: RequestPlan) -> Bool {
+        inline.accepts(plan)
+    }
+
+    /// As ``submit(_:)``, in the calling thread: the receiver has been told when this returns. Main thread only.
+    public func runInline(_ request: InferenceRequest) {
+        request.start(inline)
+    }
+
+    /// Wakes the workers for everything that has been submitted since the last call. Main thread only.
+    public func wakeWorkers() {
+        inline.renewBudget()
+        guard !sleepingQueues.isEmpty else { return }
+        for queue in sleepingQueues { queue.wakeWorkers() }
+        sleepingQueues.removeAll(keepingCapacity: true)
     }
 
     /// The queue of a device, made when it is first needed.
@@ -309,7 +350,9 @@ extension InferenceEngine {
             if let queue = queues[name] { return queue }
             guard queues.count < configuration.deviceLimit else { return nil }
             let queue = DeviceQueue(
-                name: name, threads: configuration.threadsPerQueue, limit: configuration.queueLimit, clock: clock)
+                name: name, threads: configuration.threadsPerQueue,
+                limits: DeviceQueue.Limits(requests: configuration.queueLimit, bytes: configuration.queueByteLimit),
+                clock: clock)
             queues[name] = queue
             return queue
         }
@@ -324,8 +367,10 @@ extension InferenceEngine {
     /// A device queue as INFO shows it.
     public struct QueueStatus: Sendable {
         public let name: String
-        /// Requests that wait for a worker.
-        public let depth: Int
+        /// Requests that wait for a worker, and the bytes of their inputs.
+        public let waitingRequests: Int
+        public let waitingBytes: Int
+        public let counters: DeviceQueue.Counters
         /// Nanoseconds of processor time per worker; nil where unknown.
         public let processorTimes: [Int?]
     }
@@ -334,7 +379,12 @@ extension InferenceEngine {
     public var queueStatus: [QueueStatus] {
         queues.withLock { Array($0.values) }
             .sorted { ($0.name == "CPU" ? "" : $0.name) < ($1.name == "CPU" ? "" : $1.name) }
-            .map { QueueStatus(name: $0.name, depth: $0.depth, processorTimes: $0.processorTimes) }
+            .map { queue in
+                let depth = queue.depth
+                return QueueStatus(
+                    name: queue.name, waitingRequests: depth.steps, waitingBytes: depth.bytes,
+                    counters: queue.counters, processorTimes: queue.processorTimes)
+            }
     }
 
     /// Worker threads over all device queues.

@@ -15,6 +15,10 @@ public struct InferenceError: Error, Equatable, Sendable {
     public static let unexpectedOutputCount = InferenceError(
         "ERR Model did not generate the expected number of outputs")
 
+    public static let unexpectedBatchSize = InferenceError("ERR Model did not generate the expected batch size")
+    public static let inputHasNoTensor = InferenceError("ERR INPUT key cannot be found in DAG")
+    static let noMemoryForOutput = InferenceError("ERR there is no memory for an output")
+
     public static let runDidNotEnd = InferenceError("a run of it did not end")
     public static let runAbandoned = InferenceError(
         "ERR the run did not end when it was interrupted, and was abandoned")
@@ -27,8 +31,12 @@ public struct InferenceError: Error, Equatable, Sendable {
         InferenceError("ERR \(kind.rawValue.lowercased()) is broken: \(reason)")
     }
 
-    public static func queueIsFull(_ device: String, limit: Int) -> InferenceError {
-        InferenceError("ERR the queue of device \(device) is full (\(limit) requests)")
+    public static func queueIsFull(_ device: String, requestLimit: Int) -> InferenceError {
+        InferenceError("ERR the queue of device \(device) is full (\(requestLimit) requests)")
+    }
+
+    public static func queueIsFull(_ device: String, byteLimit: Int) -> InferenceError {
+        InferenceError("ERR the queue of device \(device) is full (\(byteLimit) bytes)")
     }
 
     public static func tooManyLoads(limit: Int) -> InferenceError {

@@ -7,7 +7,8 @@ public import RedisModuleKit
 /// of outputs, then the blob's length, its number of pieces and the pieces. Device and names carry a trailing NUL.
 public enum ModelType {
     /// Models as values of keys.
-    public static let valueType = ValueType<Model>(name: "AI__MODEL")
+    public static let valueType = ValueType<Model>(
+        name: "AI__MODEL", storeEvent: "ai.modelstore", deleteEvent: "ai.modeldel")
     static let encodingVersion: Int32 = 4
     /// More names than any real model has: a bound for what a payload can make the server read.
     private static let nameLimit = 100_000
@@ -118,6 +119,9 @@ public enum ModelType {
 
     private static func rewrite(_ model: Model, _ file: AppendOnlyFileWriter) {
         let definition = model.definition
+        // AI.MODELSTORE wants names of both kinds where it takes any; a model without was stored by AI.MODELSET.
+        let isDeprecatedForm =
+            definition.backend.takesNames && (definition.inputNames.isEmpty || definition.outputNames.isEmpty)
         var line = CommandLine(capacity: 16)
         line.append(file.keyArgument)
         line.append(definition.backend.name)
@@ -128,20 +132,20 @@ public enum ModelType {
         for (word, value) in [
             ("BATCHSIZE", batching.size), ("MINBATCHSIZE", batching.minimumSize),
             ("MINBATCHTIMEOUT", batching.minimumTimeout),
-        ] {
+        ] where value > 0 || !isDeprecatedForm {
             line.append(word)
             line.append(String(value))
         }
-        if !definition.inputNames.isEmpty || !definition.outputNames.isEmpty, definition.backend.takesNames {
+        if definition.backend.takesNames {
             for (word, names) in [("INPUTS", definition.inputNames), ("OUTPUTS", definition.outputNames)] {
                 line.append(word)
-                line.append(String(names.count))
+                if !isDeprecatedForm { line.append(String(names.count)) }
                 for name in names { line.append(name) }
             }
         }
         line.append("BLOB")
         definition.blob.forEachPiece(of: modelChunkSize.value) { line.append($0) }
-        file.emit("AI.MODELSTORE", line)
+        file.emit(isDeprecatedForm ? "AI.MODELSET" : "AI.MODELSTORE", line)
     }
 
     // MARK: DEBUG DIGEST

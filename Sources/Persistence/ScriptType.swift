@@ -6,7 +6,8 @@ public import RedisModuleKit
 /// Layout 4: device, tag, source, then the number of entry points and their names. All but the tag carry a trailing NUL.
 public enum ScriptType {
     /// Scripts as values of keys.
-    public static let valueType = ValueType<Script>(name: "AI_SCRIPT")
+    public static let valueType = ValueType<Script>(
+        name: "AI_SCRIPT", storeEvent: "ai.scriptstore", deleteEvent: "ai.scriptdel")
     static let encodingVersion: Int32 = 4
     /// More functions than any real script has: a bound for what a payload can make the server read.
     private static let entryPointLimit = 100_000

@@ -7,7 +7,7 @@ public import Tensors
 /// element.
 public enum TensorType {
     /// Tensors as values of keys.
-    public static let valueType = ValueType<Tensor>(name: "AI_TENSOR")
+    public static let valueType = ValueType<Tensor>(name: "AI_TENSOR", storeEvent: "ai.tensorset")
     static let encodingVersion: Int32 = 4
 
     /// Registers the type; false when the server refuses it.
@@ -89,7 +89,7 @@ public enum TensorType {
     public static func commandLine(storing tensor: Tensor, at key: ServerString) -> CommandLine {
         var line = CommandLine(capacity: 4 + tensor.shape.rank)
         line.append(key)
-        line.append("\(tensor.dataType.name)")
+        line.append(tensor.dataType.name)
         for index in 0..<tensor.shape.rank { line.append(String(tensor.shape[index])) }
         line.append("BLOB")
         tensor.withBytes { line.append($0) }

@@ -1,4 +1,5 @@
 public import CRedisModule
+internal import Glibc
 
 /// One argument of a command: a server string that lives as long as the command runs.
 public struct Argument {
@@ -46,6 +47,18 @@ public struct Argument {
                 guard upper == keyword.utf8Start[index] else { return false }
             }
             return true
+        }
+    }
+
+    /// Whether two arguments are the same byte for byte.
+    public func hasSameBytes(as other: Argument) -> Bool {
+        withBytes { bytes in
+            other.withBytes { others in
+                guard others.count == bytes.count, let left = bytes.baseAddress, let right = others.baseAddress else {
+                    return others.isEmpty && bytes.isEmpty
+                }
+                return memcmp(left, right, bytes.count) == 0
+            }
         }
     }
 
@@ -115,6 +128,12 @@ public struct Arguments {
         guard count >= 0, count <= remaining else { return nil }
         defer { position += count }
         return ArgumentSlice(base: base + position, count: count)
+    }
+
+    /// A command within the command: `count` arguments from `start` on, the first of which is its name.
+    public func command(from start: Int, count: Int) -> Arguments {
+        precondition(start >= 0 && count >= 0 && start + count <= self.count)
+        return Arguments(base: base + start, count: count)
     }
 
     /// Consumes everything that is left.

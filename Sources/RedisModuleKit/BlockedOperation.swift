@@ -46,25 +46,18 @@ struct BlockedClient: ~Copyable, @unchecked Sendable {
     init(_ context: CommandContext, reportingDisconnectTo operation: BlockedOperation?) {
         raw = RedisModule_BlockClient(context.raw, Self.reply, nil, Self.release, 0)
         if let raw, let operation {
-            Self.watched[raw] = WeakOperation(operation)
+            Self.watched[raw] = operation
             RedisModule_SetDisconnectCallback(raw, Self.disconnect)
         }
         _ = RedisModule_BlockedClientMeasureTimeStart(raw)
     }
 
-    /// Who wants to know that a client has gone. Main thread only; an entry goes with its client or its answer.
-    nonisolated(unsafe) private static var watched: [OpaquePointer: WeakOperation] = [:]
-
-    private struct WeakOperation {
-        weak var operation: BlockedOperation?
-
-        init(_ operation: BlockedOperation) {
-            self.operation = operation
-        }
-    }
+    /// Who wants to know that a client has gone. Main thread only; an entry goes with its client or its answer. No weak
+    /// references: they would make every reference count of the operation slow.
+    nonisolated(unsafe) private static var watched: [OpaquePointer: BlockedOperation] = [:]
 
     private static let disconnect: @convention(c) (OpaquePointer?, OpaquePointer?) -> Void = { _, raw in
-        guard let raw, let operation = watched.removeValue(forKey: raw)?.operation else { return }
+        guard let raw, let operation = watched.removeValue(forKey: raw) else { return }
         operation.clientDidLeave()
     }
 

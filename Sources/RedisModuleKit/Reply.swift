@@ -65,7 +65,8 @@ public struct ReplyWriter {
         bytes.withUnsafeBytes { bulk($0) }
     }
 
-    func status(_ text: StaticString) {
+    /// A simple string.
+    public func status(_ text: StaticString) {
         text.withUTF8Buffer { bytes in
             _ = RedisModule_ReplyWithSimpleString(
                 context, bytes.baseAddress.map { UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self) })
@@ -76,7 +77,8 @@ public struct ReplyWriter {
         _ = RedisModule_ReplyWithNull(context)
     }
 
-    func error(_ error: CommandError) {
+    /// An error, which may be an element of an array.
+    public func error(_ error: CommandError) {
         _ = error.wireText.withCString { RedisModule_ReplyWithError(context, $0) }
     }
 

@@ -5,6 +5,7 @@ internal import CRedisModule
 private enum Callbacks {
     nonisolated(unsafe) static var info: (InfoWriter) -> Void = { _ in }
     nonisolated(unsafe) static var cron: () -> Void = {}
+    nonisolated(unsafe) static var roundEnd: () -> Void = {}
     nonisolated(unsafe) static var shutdown: () -> Void = {}
 }
 
@@ -22,6 +23,16 @@ extension ModuleContext {
         Callbacks.cron = body
         let event = RedisModuleEvent(id: UInt64(RM_EVENT_CRON_LOOP), dataver: 1)
         return RedisModule_SubscribeToServerEvent(raw, event) { _, _, _, _ in Callbacks.cron() } == RM_OK
+    }
+
+    /// Has `body` called at the end of every round of the server's events: when the commands that had come have been run, and
+    /// before the server waits for more.
+    public func onRoundEnd(_ body: @escaping () -> Void) -> Bool {
+        Callbacks.roundEnd = body
+        let event = RedisModuleEvent(id: UInt64(RM_EVENT_EVENT_LOOP), dataver: 1)
+        return RedisModule_SubscribeToServerEvent(raw, event) { _, _, subevent, _ in
+            if subevent == RM_SUBEVENT_BEFORE_SLEEP { Callbacks.roundEnd() }
+        } == RM_OK
     }
 
     /// Has `body` called when the server is about to exit.

@@ -6,9 +6,14 @@ public final class ValueType<Value: AnyObject>: @unchecked Sendable {
     nonisolated(unsafe) private(set) var handle: OpaquePointer?
     /// What `TYPE` shows: exactly nine characters.
     public let name: String
+    /// The keyspace events of storing and of deleting a value; nil where the module does not do that.
+    let storeEvent: StaticString
+    let deleteEvent: StaticString?
 
-    public init(name: String) {
+    public init(name: String, storeEvent: StaticString, deleteEvent: StaticString? = nil) {
         self.name = name
+        self.storeEvent = storeEvent
+        self.deleteEvent = deleteEvent
     }
 
     /// Registers the type with the server. Returns false when the server refuses it.

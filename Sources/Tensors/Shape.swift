@@ -37,6 +37,20 @@ public struct Shape: Sendable {
         overflow.isEmpty ? (0..<rank).map { inline[$0] } : overflow
     }
 
+    /// The same shape with another dimension 0. The rank must not be zero.
+    public func withFirst(_ dimension: Int) -> Shape {
+        precondition(rank > 0)
+        var shape = self
+        shape.inline[0] = dimension
+        if !overflow.isEmpty { shape.overflow[0] = dimension }
+        return shape
+    }
+
+    /// Whether two shapes have the same rank, at least 1, and differ in dimension 0 at most.
+    public func hasSameRows(as other: Shape) -> Bool {
+        rank > 0 && rank == other.rank && (1..<rank).allSatisfy { self[$0] == other[$0] }
+    }
+
     /// The product of the dimensions, 1 for a scalar; nil when a dimension is negative, or when the product of those that
     /// are not zero does not fit `Int`.
     public var elementCount: Int? {

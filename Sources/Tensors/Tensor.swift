@@ -53,6 +53,20 @@ public final class Tensor: Sendable {
         self.init(dataType, shape, count, memory)
     }
 
+    /// Makes a tensor from bytes that are known to fit the shape.
+    convenience init(_ dataType: DataType, _ shape: Shape, copying bytes: UnsafeRawBufferPointer) throws(TensorError) {
+        let (count, _) = try Self.size(dataType, shape)
+        guard let memory = TensorMemory(byteCount: bytes.count, zeroed: false) else { throw .sizeExceedsLimit }
+        memory.bytes.copyMemory(from: bytes)
+        self.init(dataType, shape, count, memory)
+    }
+
+    /// Makes a tensor of memory that holds its bytes already; nil when the shape has too many elements.
+    convenience init?(_ dataType: DataType, _ shape: Shape, adopting memory: consuming TensorMemory) {
+        guard let (count, _) = try? Self.size(dataType, shape) else { return nil }
+        self.init(dataType, shape, count, memory)
+    }
+
     /// Makes a STRING tensor from its elements, given without or with one trailing NUL.
     ///
     /// - Throws: `stringContainsNull`, `stringCountMismatch` when there are not as many elements as the shape has

@@ -42,7 +42,7 @@ struct TensorMemory: ~Copyable, @unchecked Sendable {
 
     private let base: UnsafeMutableRawPointer
     private let start: UnsafeMutableRawPointer
-    let byteCount: Int
+    private(set) var byteCount: Int
     private let allocator: TensorAllocator
 
     /// Nil when there is no memory, or `byteCount` is beyond reason.
@@ -67,6 +67,11 @@ struct TensorMemory: ~Copyable, @unchecked Sendable {
 
     deinit {
         allocator.deallocate(base)
+    }
+
+    /// Leaves bytes at the end unused.
+    mutating func shorten(to count: Int) {
+        byteCount = min(byteCount, count)
     }
 
     private static func isAligned(_ pointer: UnsafeMutableRawPointer) -> Bool {

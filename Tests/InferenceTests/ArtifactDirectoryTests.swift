@@ -75,7 +75,7 @@ import Testing
     }
 
     @Test func `counts the models in each phase`() throws {
-        let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limit: 1, clock: .system))
+        let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limits: .init(), clock: .system))
         let models = try (0..<6).map { try makeModel("\($0)") }
         for model in models { directory.add(model) }
         for model in models[..<3] { _ = model.readiness.finish(.success((FakeModel(), queue))) }
@@ -119,7 +119,7 @@ import Testing
     }
 
     @Test func `counts the scripts in each phase`() throws {
-        let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limit: 1, clock: .system))
+        let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limits: .init(), clock: .system))
         defer { #expect(queue.stop(withinSeconds: Gate.patience)) }
         let scripts = try (0..<4).map { try makeScript("\($0)") }
         for script in scripts { directory.add(script) }

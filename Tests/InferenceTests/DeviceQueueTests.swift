@@ -9,7 +9,6 @@ import Testing
         try withQueue { queue in
             try queue.submit(5, to: queue.model(FakeModel()))
             try #expect(queue.inbox.wait(for: 1) == [.echo(5)])
-            #expect(queue.inbox.unreleasedCount == 0)
         }
     }
 
@@ -29,22 +28,24 @@ import Testing
             defer { for run in runs { run.mayEnd.open() } }
             for (value, run) in runs.enumerated() { try queue.submit(Float(value), to: queue.model(run.model())) }
             for run in runs { try run.hasBegun.wait() }
-            #expect(queue.queue.depth == 0)
+            #expect(queue.queue.depth == (0, 0))
             #expect(queue.inbox.ended == [])
         }
     }
 
     @Test func `refuses requests while as many wait as the limit says`() throws {
-        try withQueue(limit: 3) { queue in
+        try withQueue(limits: .init(requests: 3)) { queue in
             let model = try queue.model(FakeModel())
             try queue.hold()
-            for value in 1...3 { try #expect(queue.submit(Float(value), to: model)) }
-            #expect(queue.queue.depth == 3)
-            try #expect(queue.submit(4, to: model) == false)
+            for value in 1...4 { try queue.submit(Float(value), to: model) }
+            #expect(queue.queue.depth.steps == 3)
+            #expect(queue.inbox.ended == [.failed(.queueIsFull("CPU", requestLimit: 3))])
+            #expect(queue.queue.counters.refused == 1)
             queue.release()
-            try #expect(queue.inbox.wait(for: 4) == [.echo(0), .echo(1), .echo(2), .echo(3)])
-            try #expect(queue.submit(5, to: model))
-            try queue.inbox.wait(for: 1)
+            try #expect(queue.inbox.wait(for: 5).dropFirst() == [.echo(0), .echo(1), .echo(2), .echo(3)])
+            try queue.submit(5, to: model)
+            try #expect(queue.inbox.wait(for: 1).last == .echo(5))
+            #expect(model.statistics.snapshot.calls == 4)
         }
     }
 
@@ -96,7 +97,6 @@ import Testing
             queue.clock.advance(milliseconds: milliseconds)
             queue.release()
             try #expect(queue.inbox.wait(for: 2) == [.echo(0), timesOut ? .timedOut : .echo(1)])
-            #expect(queue.inbox.unreleasedCount == 0)
             #expect(model.statistics.snapshot.calls == (timesOut ? 0 : 1))
         }
     }
@@ -131,13 +131,13 @@ import Testing
 
 @Suite struct DeviceQueueStopTests {
     @Test func `stopping an idle queue joins all threads`() throws {
-        let queue = try QueueFixture(threads: 3, limit: 1)
+        let queue = try QueueFixture(threads: 3)
         #expect(queue.stop())
         #expect(queue.queue.processorTimes == [nil, nil, nil])
     }
 
     @Test func `a run is interrupted, and what waits behind it is not started`() throws {
-        let queue = try QueueFixture(threads: 1, limit: 10)
+        let queue = try QueueFixture(threads: 1)
         let endless = EndlessRun()
         let hasRun = Gate("the second request has run")
         try queue.submit(1, to: queue.model(endless.model))
@@ -154,74 +154,18 @@ import Testing
         #expect(!hasRun.isOpen)
     }
 
-    @Test func `nothing is run afterwards`() throws {
-        let queue = try QueueFixture(threads: 1, limit: 10)
+    @Test func `nothing is taken afterwards`() throws {
+        let queue = try QueueFixture(threads: 1)
         #expect(queue.stop())
         try queue.submit(1, to: queue.model(FakeModel()))
-        #expect(queue.inbox.ended == [])
+        #expect(queue.inbox.ended == [.failed(.noWorkers("CPU"))])
     }
 
     @Test func `a run that cannot be interrupted is not waited for for ever`() throws {
-        let queue = try QueueFixture(threads: 1, limit: 1)
+        let queue = try QueueFixture(threads: 1)
         try queue.hold()
         #expect(queue.stop(withinSeconds: 0) == false)
         queue.release()
         try queue.inbox.wait(for: 1)
     }
-}
-
-// MARK: Fixture
-
-/// A queue of its own clock, and what is needed to use it.
-private final class QueueFixture {
-    let clock = ManualClock()
-    let inbox = Inbox()
-    let queue: DeviceQueue
-    private let held = HeldRuns()
-    private var isStopped = false
-
-    init(threads: Int, limit: Int) throws {
-        queue = try #require(DeviceQueue(name: "CPU", threads: threads, limit: limit, clock: clock.monotonic))
-    }
-
-    /// A model that is ready to run.
-    func model(_ loaded: FakeModel) throws -> Model {
-        let model = Model(try .fake(), retire: { _ in })
-        _ = model.readiness.finish(.success((loaded, queue)))
-        return model
-    }
-
-    @discardableResult
-    func submit(_ value: Float, to model: Model, timeout: Int? = nil) throws -> Bool {
-        queue.submit(
-            InferenceRequest(
-                .model(model), inputs: [try makeTensor(.float, [value])], outputCount: 1, timeout: timeout,
-                receiver: inbox))
-    }
-
-    /// Keeps one worker busy, with a request that ends as `.echo(0)`.
-    func hold() throws {
-        try submit(0, to: model(held.model()))
-        try held.hasBegun.wait()
-    }
-
-    func release() {
-        held.mayEnd.open()
-    }
-
-    /// Threads must not be joined twice.
-    func stop(withinSeconds seconds: Int = Gate.patience) -> Bool {
-        if isStopped { return true }
-        isStopped = true
-        return queue.stop(withinSeconds: seconds)
-    }
-}
-
-private func withQueue(threads: Int = 1, limit: Int = 100, _ body: (QueueFixture) throws -> Void) throws {
-    let fixture = try QueueFixture(threads: threads, limit: limit)
-    defer {
-        fixture.release()
-        #expect(fixture.stop())
-    }
-    try body(fixture)
 }

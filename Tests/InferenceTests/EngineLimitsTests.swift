@@ -52,7 +52,7 @@ import Testing
             for device in ["gpu", "CPU:1", "CPU:0"] { _ = try fixture.load(device, device: device) }
             let status = fixture.engine.queueStatus
             #expect(status.map(\.name) == ["CPU", "CPU:0", "CPU:1", "GPU"])
-            #expect(status.allSatisfy { $0.depth == 0 && $0.processorTimes.count == 2 })
+            #expect(status.allSatisfy { $0.waitingRequests == 0 && $0.processorTimes.count == 2 })
             #expect(fixture.engine.workerCount == 8)
         }
     }

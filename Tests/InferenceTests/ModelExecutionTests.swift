@@ -56,7 +56,7 @@ import Testing
             try held.hasBegun.wait()
             try fixture.submit(2, to: model)
             try fixture.submit(3, to: model)
-            #expect(fixture.inbox.ended == [.failed(.queueIsFull("CPU", limit: 1))])
+            #expect(fixture.inbox.ended == [.failed(.queueIsFull("CPU", requestLimit: 1))])
             held.mayEnd.open()
             try #expect(fixture.inbox.wait(for: 3).dropFirst() == [.echo(1), .echo(2)])
         }

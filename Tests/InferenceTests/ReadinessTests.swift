@@ -10,7 +10,7 @@ import Testing
     private let readiness = Readiness<Built>()
 
     private func withQueue(_ body: (DeviceQueue) throws -> Void) throws {
-        let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limit: 1, clock: .system))
+        let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limits: .init(), clock: .system))
         defer { #expect(queue.stop(withinSeconds: Gate.patience)) }
         try body(queue)
     }

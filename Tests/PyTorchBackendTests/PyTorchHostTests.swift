@@ -201,7 +201,7 @@ extension PyTorchTests {
             script source: String = source, _ inputs: [Tensor], outputs: Int = 2,
             _ run: @escaping @Sendable ([Tensor]) throws(InferenceError) -> [Tensor?]
         ) throws -> Result<[Tensor], any Error> {
-            let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limit: 1, clock: .system))
+            let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limits: .init(), clock: .system))
             defer { #expect(queue.stop(withinSeconds: Gate.patience)) }
             let server = try FakeServer.holding(PairModel(onRun: run), queue)
             let script = try Engine.compile(source)

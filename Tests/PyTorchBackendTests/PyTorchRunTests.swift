@@ -106,7 +106,7 @@ extension PyTorchTests {
                     """))
             let text = try interrupted { watch in _ = try module.run([floats(0)], watch: watch) }
             #expect(text.contains(Self.text), "\(text)")
-            let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limit: 1, clock: .system))
+            let queue = try #require(DeviceQueue(name: "CPU", threads: 1, limits: .init(), clock: .system))
             defer { #expect(queue.stop(withinSeconds: Gate.patience)) }
             let server = try FakeServer.holding(module, queue)
             let script = try Engine.compile("def f(a):\n    return redisAI.model_execute('m', [a], 1)")

@@ -3,22 +3,34 @@
 One server per test file and kind. A test file may set ``MODULE_ARGS`` and ``SERVER_CONFIG`` (sequences of words) to
 have its server started with them. ``KEPT_KEYS`` names keys of the first database that stay from test to test, because
 they are expensive to make. Tests that need a server of their own ask for ``start_server``.
+
+What only an engine has to say (its answers, its errors, what it refuses) is the same on every server. Tests of that have
+the mark ``one_server`` and run on one of the servers, which differs from file to file; ``every_server`` within such a
+file overrules it. That all engines store, run, save and end on every server is what test_s5_engines_together.py checks.
+
+`make test-integration` runs several processes at once (see support/parallel.py), which changes how long things take: a
+test that measures time or use of the processor needs the mark ``alone``. By hand there is one process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
+from support import workshop
+from support.cluster import Cluster
+from support.parallel import Shares, in_order_of_shares, turn
 from support.resp import OK, RawClient
 from support.server import EnvironmentProblem, Server, ServerKind, kinds_from_environment, module_from_environment, tail
 
 # A test that needs one has the mark `gpu`.
 GPU = Path("/dev/nvidia0")
 
+# Tests by name: those that were skipped or expected to fail, and those that need a GPU where there is none.
 _not_run: list[str] = []
 _need_gpu: list[str] = []
 
@@ -30,36 +42,81 @@ def pytest_configure(config: pytest.Config) -> None:
         module_from_environment()
     except EnvironmentProblem as problem:
         raise pytest.UsageError(str(problem)) from None
+    if _is_one_of_several(config):
+        workshop.share(Path(config.workerinput["workshop"]))
+
+
+def _is_one_of_several(config: pytest.Config) -> bool:
+    """Whether this process runs the share of the tests that another one gives it."""
+    return hasattr(config, "workerinput")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server_kind" in metafunc.fixturenames:
         kinds = kinds_from_environment()
+        if _needs_one_server(metafunc.definition):
+            kinds = [kinds[zlib.crc32(metafunc.definition.path.name.encode()) % len(kinds)]]
         metafunc.parametrize("server_kind", kinds, ids=[kind.name for kind in kinds], scope="module", indirect=True)
+
+
+def _needs_one_server(definition: pytest.Item) -> bool:
+    marks = [mark.name for mark in definition.iter_markers() if mark.name in ("one_server", "every_server")]
+    return marks[:1] == ["one_server"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without a GPU what needs one is not run: neither passed nor failed, but named in the summary."""
-    if GPU.exists():
-        return
-    left_out = [item for item in items if item.get_closest_marker("gpu")]
-    if left_out:
-        _need_gpu.extend(item.nodeid for item in left_out)
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+    if not GPU.exists():
+        left_out = [item for item in items if item.get_closest_marker("gpu")]
+        if left_out:
+            _need_gpu.extend(item.nodeid for item in left_out)
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if not item.get_closest_marker("gpu")]
+    if _is_one_of_several(config):
+        items[:] = in_order_of_shares(items)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Outside of the time limit: waiting for one's turn does not count."""
+    if not _is_one_of_several(item.config):
+        return (yield)
+    with turn(item):
+        return (yield)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Called in the process that runs the test, and in the one that prints the summary."""
     if report.skipped or hasattr(report, "wasxfail"):
         _not_run.append(report.nodeid)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A test that was skipped or expected to fail has shown nothing, so the session fails."""
+    if _is_one_of_several(session.config):
+        session.config.workeroutput["need_gpu"] = _need_gpu
+        return
     if _not_run and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if _need_gpu and exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
         session.exitstatus = pytest.ExitCode.OK
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Shares:
+    return Shares(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """A process is about to be started: it makes no models that another one has made."""
+    node.workerinput["workshop"] = str(workshop.workshop())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    """A process has ended. All collect the same tests, so each tells the same."""
+    _need_gpu[:] = getattr(node, "workeroutput", {}).get("need_gpu", _need_gpu)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -86,7 +143,7 @@ def module_path() -> str:
 
 
 @pytest.fixture(scope="module")
-def _module_server(request: pytest.FixtureRequest, server_kind: ServerKind, module_path: str) -> Iterator[Server]:
+def module_server(request: pytest.FixtureRequest, server_kind: ServerKind, module_path: str) -> Iterator[Server]:
     """The server of a test file; its end checks that nothing in the file made it crash."""
     server = Server(
         server_kind.name,
@@ -104,20 +161,20 @@ def _module_server(request: pytest.FixtureRequest, server_kind: ServerKind, modu
 
 
 @pytest.fixture
-def server(request: pytest.FixtureRequest, _module_server: Server) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, module_server: Server) -> Iterator[Server]:
     """The file's server with an empty keyspace, but for the keys that the file keeps.
 
     A server that dies fails the test during which it died and is started afresh for the next one, so that one crash
     does not hide what the other tests have to say.
     """
-    if not _module_server.alive():
-        _module_server.start()
-    with _module_server.raw() as client:
+    if not module_server.alive():
+        module_server.start()
+    with module_server.raw() as client:
         _empty(client, getattr(request.module, "KEPT_KEYS", ()))
-    yield _module_server
-    if not _module_server.alive():
-        status = _module_server.exit_status
-        pytest.fail(f"the server died (status {status}) during this test\n{tail(_module_server.log_text())}")
+    yield module_server
+    if not module_server.alive():
+        status = module_server.exit_status
+        pytest.fail(f"the server died (status {status}) during this test\n{tail(module_server.log_text())}")
 
 
 @pytest.fixture
@@ -138,6 +195,21 @@ def raw3(server: Server) -> Iterator[RawClient]:
 def client(server: Server) -> redis.Redis:
     """A redis-py client, replies as bytes."""
     return server.client()
+
+
+@pytest.fixture(scope="module")
+def module_cluster(server_kind: ServerKind, module_path: str) -> Iterator[Cluster]:
+    """The cluster of a test file, for fixtures that keep something in it; tests ask for ``cluster``."""
+    with Cluster(server_kind.name, server_kind.binary, module_path) as cluster:
+        yield cluster
+        cluster.assert_healthy()
+
+
+@pytest.fixture
+def cluster(module_cluster: Cluster) -> Cluster:
+    """The file's cluster of three shards with an empty keyspace."""
+    module_cluster.flush()
+    return module_cluster
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from reliability.stall import SERVER_CONFIG, Measurement, measure_work  # noqa: E402
@@ -20,6 +22,7 @@ P99_BOUND_MS = 10.0
 MAX_BOUND_MS = 100.0
 
 
+@pytest.mark.alone
 def test_pings_while_a_large_model_comes_and_goes(start_server):
     server = start_server(config=SERVER_CONFIG)
     measurement = measure_work(server, "AI.MODELSTORE", os.environ["REDISAI_MINILM"], ROUNDS)

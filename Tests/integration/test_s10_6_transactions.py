@@ -44,6 +44,10 @@ def ready(raw):
         words("ai.modelexecute m INPUTS 1 x OUTPUTS 1 y TIMEOUT 5"),
         words("AI.MODELEXECUTE m INPUTS foo"),
         words("AI.MODELEXECUTE"),
+        words("AI.DAGEXECUTE LOAD 1 x PERSIST 1 y |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y"),
+        words("ai.dagexecute_ro LOAD 1 x |> AI.TENSORGET x"),
+        words("AI.DAGRUN LOAD 1 none |> nonsense"),
+        words("AI.DAGRUN_RO"),
     ],
     ids=str,
 )

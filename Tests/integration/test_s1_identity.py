@@ -66,15 +66,3 @@ def test_expired_tensor_is_gone(raw):
     set_tensor(raw, "t", [1])
     assert raw.call("PEXPIRE", "t", 1) == 1
     eventually(lambda: raw.call("EXISTS", "t") == 0, "the tensor expires")
-
-
-def test_no_keyspace_notifications_by_the_module(server, raw):
-    raw.call("CONFIG", "SET", "notify-keyspace-events", "AKE")
-    with server.raw() as listener:
-        listener.call("PSUBSCRIBE", "__key*__:*")
-        set_tensor(raw, "t", [1])
-        raw.call("SET", "marker", 1)
-        seen = [listener.read()[3], listener.read()[3]]
-    raw.call("CONFIG", "SET", "notify-keyspace-events", "")
-    # Newer servers announce a created key themselves (event "new"), which "AKE" does not include.
-    assert seen == [b"set", b"marker"]

@@ -3,7 +3,7 @@
 import pytest
 
 from support import onnx_models
-from support.commands import execute_command, set_tensor, store_command, store_model, words
+from support.commands import execute_command, pairs, set_tensor, store_command, store_model, words
 from support.resp import OK, Error, Status
 
 # name: (flags, first key, last key, step)
@@ -205,6 +205,7 @@ def test_getkeysandflags_of_a_dag(raw):
         ("AI.MODELDEL m", "RM"),
         ("AI.MODELGET m", "RO"),
         ("AI.MODELSTORE m ONNX CPU BLOB x", "OW"),
+        ("AI.MODELSET m ONNX CPU BLOB x", "OW"),
     ],
 )
 def test_getkeysandflags_of_one_key(raw, command, access):
@@ -222,6 +223,23 @@ def test_command_docs(raw, name):
     assert docs["summary"] and docs["since"] and docs["complexity"]
     if name not in ("ai._modelscan", "ai._scriptscan"):
         assert docs["arguments"]
+
+
+@pytest.mark.parametrize(
+    "name, successor",
+    [
+        ("ai.modelset", "AI.MODELSTORE"),
+        ("ai.modelrun", "AI.MODELEXECUTE"),
+        ("ai.scriptset", "AI.SCRIPTSTORE"),
+        ("ai.scriptrun", "AI.SCRIPTEXECUTE"),
+        ("ai.dagrun", "AI.DAGEXECUTE"),
+        ("ai.dagrun_ro", "AI.DAGEXECUTE_RO"),
+    ],
+)
+def test_deprecated_commands_name_their_successors(raw, name, successor):
+    """Modules cannot set the server's flag for it."""
+    summary = pairs(raw.call("COMMAND", "DOCS", name)[1])["summary"].decode()
+    assert summary.endswith(f"Deprecated: use {successor}.")
 
 
 def test_module_commands_are_listed(raw):

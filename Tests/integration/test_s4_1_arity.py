@@ -12,6 +12,8 @@ TOO_FEW_OR_MANY = [
     "AI.TENSORGET t META BLOB VALUES",
     "AI.MODELSTORE",
     "AI.MODELSTORE m ONNX CPU BLOB",
+    "AI.MODELSET",
+    "AI.MODELSET m ONNX",
     "AI.MODELGET",
     "AI.MODELGET m META BLOB x",
     "AI.MODELDEL",
@@ -45,7 +47,7 @@ def test_upper_case_name(raw, command):
 
 @pytest.mark.parametrize(
     "name", ["ai.tensorset", "Ai.TensorGet", "ai.MODELSTORE", "aI.modelget", "ai.modeldel", "Ai.Info", "ai.config"]
-    + ["ai.ScriptStore", "ai.scriptset", "Ai.scriptGET", "ai.scriptdel"],
+    + ["Ai.ModelSet", "ai.ScriptStore", "ai.scriptset", "Ai.scriptGET", "ai.scriptdel"],
 )
 def test_name_as_typed(raw, name):
     assert raw.call(name) == wrong_arity(name)

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.pool import AsyncResult
+from typing import Any
 
 from support import fraud_models
 from support.resp import OK, RawClient
@@ -167,7 +168,7 @@ def hammer_engines(
     # Forking a process that holds sockets and threads invites trouble.
     with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
         results = pool.map_async(run_worker, tasks)
-        _watch(server, hammering, results, seconds, report)
+        watch(server, hammering, results, seconds, report)
         if not results.ready():
             hammering.problems.append(f"the clients did not end within {2 * seconds + 120:.0f} s")
             hammering.problems.append(post_mortem(server))
@@ -178,9 +179,7 @@ def hammer_engines(
     return hammering
 
 
-def _watch(
-    server: Server, hammering: Hammering, results: AsyncResult[list[Findings]], seconds: float, report: bool
-) -> None:
+def watch(server: Server, hammering: Hammering, results: AsyncResult[Any], seconds: float, report: bool) -> None:
     """Samples until the clients have ended."""
     start = time.monotonic()
     reported = start

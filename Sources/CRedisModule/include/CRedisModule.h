@@ -58,9 +58,14 @@ static const int RM_KEY_ACCESS = 1 << 4;
 static const int RM_KEY_UPDATE = 1 << 5;
 static const int RM_KEY_DELETE = 1 << 7;
 
+// Class `d` of notify-keyspace-events: what modules do to keys of their own types.
+static const int RM_NOTIFY_MODULE = 1 << 13;
+
 static const int RM_CONFIG_IMMUTABLE = 1 << 0;
 static const int RM_EVENT_SHUTDOWN = 5;
 static const int RM_EVENT_CRON_LOOP = 8;
+static const int RM_EVENT_EVENT_LOOP = 15;
+static const uint64_t RM_SUBEVENT_BEFORE_SLEEP = 0;
 
 // MARK: Structures handed to the server
 
@@ -233,6 +238,8 @@ typedef struct RedisModuleCommandInfo {
     X(RedisModuleType *, ModuleTypeGetType, (RedisModuleKey * key), (key))                                            \
     X(void *, ModuleTypeGetValue, (RedisModuleKey * key), (key))                                                      \
     X(int, ModuleTypeSetValue, (RedisModuleKey * key, RedisModuleType *type, void *value), (key, type, value))        \
+    X(int, NotifyKeyspaceEvent, (RedisModuleCtx * ctx, int type, const char *event, RedisModuleString *key),          \
+      (ctx, type, event, key))                                                                                        \
     X(int, ReplicateVerbatim, (RedisModuleCtx * ctx), (ctx))                                                          \
     /* Replies */                                                                                                     \
     X(int, ReplyWithError, (RedisModuleCtx * ctx, const char *text), (ctx, text))                                     \

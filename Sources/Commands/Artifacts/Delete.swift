@@ -1,4 +1,5 @@
 internal import Inference
+internal import Persistence
 internal import RedisModuleKit
 
 /// `AI.MODELDEL key` and `AI.SCRIPTDEL key` delete a model or script.
@@ -13,7 +14,9 @@ enum Delete {
             arguments: [DocumentedArgument("key", .key(specification: 0))]),
         entry: {
             runCommand($0, $1, $2) { context, arguments throws(CommandError) in
-                try Delete.run(context, &arguments) { key throws(CommandError) in _ = try context.model(at: key) }
+                try Delete.run(context, &arguments, ModelType.valueType) {
+                    key throws(CommandError) in _ = try context.model(at: key)
+                }
             }
         })
 
@@ -24,16 +27,19 @@ enum Delete {
             arguments: [DocumentedArgument("key", .key(specification: 0))]),
         entry: {
             runCommand($0, $1, $2) { context, arguments throws(CommandError) in
-                try Delete.run(context, &arguments) { key throws(CommandError) in _ = try context.script(at: key) }
+                try Delete.run(context, &arguments, ScriptType.valueType) {
+                    key throws(CommandError) in _ = try context.script(at: key)
+                }
             }
         })
 
-    private static func run(
-        _ context: CommandContext, _ arguments: inout Arguments, check: (Argument) throws(CommandError) -> Void
+    private static func run<Stored>(
+        _ context: CommandContext, _ arguments: inout Arguments, _ type: ValueType<Stored>,
+        check: (Argument) throws(CommandError) -> Void
     ) throws(CommandError) -> Reply {
         guard arguments.count == 2, let key = arguments.next() else { throw .wrongArity(of: arguments) }
         try check(key)
-        context.openForWriting(key).delete()
+        context.openForWriting(key).delete(type)
         context.replicateVerbatim()
         guard context.allowsBlocking else { return .ok }
         let operation = PendingReclaim()

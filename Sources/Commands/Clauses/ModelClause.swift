@@ -2,9 +2,9 @@ internal import Inference
 internal import Persistence
 internal import RedisModuleKit
 
-/// The part of AI.MODELSTORE that describes a model: everything after the key.
+/// The part of AI.MODELSTORE, and of AI.MODELSET, that describes a model: everything after the key.
 struct ModelClause {
-    private let registry: BackendRegistry
+    let registry: BackendRegistry
 
     init(_ registry: BackendRegistry) {
         self.registry = registry
@@ -12,20 +12,28 @@ struct ModelClause {
 
     /// Reads a model's definition, to the end of the arguments. The blob's bytes stay where they are.
     func parse(_ arguments: inout Arguments, key: Argument) throws(CommandError) -> ModelDefinition {
-        guard let backend = arguments.next().flatMap({ registry.description(named: $0.excerpt) }) else {
-            throw .unsupportedBackend
-        }
+        let backend = try parseBackend(&arguments)
         guard let device = arguments.next().flatMap({ Device($0.excerpt) }) else { throw .invalidDevice }
-        let tag = arguments.consume("TAG") ? arguments.next()?.bytes ?? [] : []
+        let tag = parseTag(&arguments)
         let batching = try parseBatching(&arguments)
         guard arguments.remaining > 0 else { throw .missingModelBlob }
         let names = try parseNames(&arguments, backend)
         guard arguments.consume("BLOB") else { throw .expectedBlob }
-        guard arguments.remaining > 0 else { throw .missingModelBlob }
         return ModelDefinition(
             key: key.bytes, backend: backend, device: device, tag: tag, batching: batching,
-            inputNames: names.inputs, outputNames: names.outputs,
-            blob: ModelBlob(arguments.takeAll().map { ServerString(holding: $0) }))
+            inputNames: names.inputs, outputNames: names.outputs, blob: try parseBlob(&arguments))
+    }
+
+    func parseBackend(_ arguments: inout Arguments) throws(CommandError) -> BackendDescription {
+        guard let backend = arguments.next().flatMap({ registry.description(named: $0.excerpt) }) else {
+            throw .unsupportedBackend
+        }
+        return backend
+    }
+
+    /// The word TAG may end the command: what is missing then is the blob.
+    func parseTag(_ arguments: inout Arguments) -> [UInt8] {
+        arguments.consume("TAG") ? arguments.next()?.bytes ?? [] : []
     }
 
     private func parseBatching(_ arguments: inout Arguments) throws(CommandError) -> ModelDefinition.Batching {
@@ -44,7 +52,8 @@ struct ModelClause {
         return batching
     }
 
-    private func parseNumber(_ arguments: inout Arguments, of option: String) throws(CommandError) -> Int {
+    /// A number of rows or milliseconds.
+    func parseNumber(_ arguments: inout Arguments, of option: String) throws(CommandError) -> Int {
         guard let number = arguments.next()?.integerOrWholeNumber, number >= 0 else {
             throw CommandError("ERR Invalid argument for \(option)")
         }
@@ -59,16 +68,18 @@ struct ModelClause {
             if arguments.peek?.matches("INPUTS") == true { throw .inputsNotAllowed }
             return ([], [])
         }
-        if arguments.peek?.matches("BLOB") == true,
-            startOfModel(arguments).withUnsafeBytes({ $0.count > 0 && hasNames($0) })
-        {
-            return ([], [])
-        }
+        if isModelNext(arguments, thatHasNames: hasNames) { return ([], []) }
         guard arguments.consume("INPUTS") else { throw CommandError("ERR INPUTS not specified for \(backend.name)") }
         let inputs = try parseNameList(&arguments, badCount: .invalidInputCount, tooFew: .tooFewInputNames)
         guard arguments.consume("OUTPUTS") else { throw CommandError("ERR OUTPUTS not specified for \(backend.name)") }
         let outputs = try parseNameList(&arguments, badCount: .invalidOutputCount, tooFew: .tooFewOutputNames)
         return (inputs, outputs)
+    }
+
+    /// Whether the word BLOB is next, and a model whose file names its inputs and outputs.
+    func isModelNext(_ arguments: Arguments, thatHasNames hasNames: (UnsafeRawBufferPointer) -> Bool) -> Bool {
+        arguments.peek?.matches("BLOB") == true
+            && startOfModel(arguments).withUnsafeBytes { $0.count > 0 && hasNames($0) }
     }
 
     /// The model's first bytes, which may come in any number of arguments after the word BLOB, which is next.
@@ -88,6 +99,12 @@ struct ModelClause {
         guard let count = arguments.next()?.integer, count > 0 else { throw badCount }
         guard let names = arguments.take(count) else { throw tooFew }
         return names.map(\.text)
+    }
+
+    /// What follows the word BLOB, to the end of the arguments.
+    func parseBlob(_ arguments: inout Arguments) throws(CommandError) -> ModelBlob {
+        guard arguments.remaining > 0 else { throw .missingModelBlob }
+        return ModelBlob(arguments.takeAll().map { ServerString(holding: $0) })
     }
 }
 

@@ -1,3 +1,4 @@
+internal import Inference
 internal import RedisModuleKit
 
 /// The arguments of AI.SCRIPTEXECUTE and AI.SCRIPTRUN after the function's name.
@@ -7,6 +8,13 @@ struct ScriptCallClause {
     private(set) var arguments: [Argument] = []
     private(set) var outputs: [Argument] = []
     private(set) var timeout: Int?
+
+    /// The call of `function` that the arguments describe.
+    func call(_ function: Argument, _ context: CommandContext) -> ScriptCall {
+        ScriptCall(
+            function: function.text, keys: keys.map(\.bytes), arguments: arguments.map(\.bytes),
+            server: ScriptServerAccess(context))
+    }
 }
 
 // MARK: AI.SCRIPTEXECUTE
@@ -27,13 +35,16 @@ extension ScriptCallClause {
     }
 
     /// Reads the sections in any order, each at most once, and TIMEOUT at the end.
-    init(parsing arguments: inout Arguments) throws(CommandError) {
-        guard let first = arguments.peek, first.matches("KEYS") || first.matches("INPUTS") else {
-            throw .firstScopeMissing
+    init(parsing arguments: inout Arguments, in place: CallPlace) throws(CommandError) {
+        if place == .command {
+            guard let first = arguments.peek, first.matches("KEYS") || first.matches("INPUTS") else {
+                throw .firstScopeMissing
+            }
         }
         var seen: Set<Section> = []
         while let word = arguments.next() {
             if word.matches("TIMEOUT") {
+                guard place == .command else { throw .timeoutInGraph }
                 timeout = try Self.parseTimeout(&arguments)
                 guard arguments.remaining == 0 else { throw .problemParsing }
                 return
@@ -120,39 +131,40 @@ extension ScriptCallClause {
 // MARK: AI.SCRIPTRUN
 
 extension ScriptCallClause {
-    private enum Place {
+    private enum ListPlace {
         case start, inputs, outputs
     }
 
     /// Reads `[INPUTS in ... [$ in ...]] [OUTPUTS out ...]` with `TIMEOUT ms` anywhere. `$` has no effect: what a function
     /// takes follows from its signature.
-    init(parsingDeprecated arguments: inout Arguments) throws(CommandError) {
-        var place = Place.start
+    init(parsingDeprecated arguments: inout Arguments, in place: CallPlace) throws(CommandError) {
+        var list = ListPlace.start
         var hasVariadic = false
         while let word = arguments.next() {
             if word.matches("TIMEOUT") {
+                guard place == .command else { throw .timeoutInGraph }
                 guard timeout == nil else { throw .runSectionRepeated("an TIMEOUT section") }
                 guard arguments.remaining > 0 else { throw .invalidTimeout }
                 timeout = try TimeoutClause.parseValue(&arguments)
             } else if word.matches("INPUTS") {
-                if place == .outputs { throw .runSectionRepeated("an INPUTS section") }
-                if place == .inputs { throw .runSectionRepeated("an INPUTS keyword") }
-                place = .inputs
+                if list == .outputs { throw .runSectionRepeated("an INPUTS section") }
+                if list == .inputs { throw .runSectionRepeated("an INPUTS keyword") }
+                list = .inputs
             } else if word.matches("OUTPUTS") {
-                if place == .outputs { throw .runSectionRepeated("an OUTPUTS keyword") }
-                place = .outputs
+                if list == .outputs { throw .runSectionRepeated("an OUTPUTS keyword") }
+                list = .outputs
             } else if word.matches("$") {
-                guard place == .inputs else { throw .variadicOutsideInputs }
+                guard list == .inputs else { throw .variadicOutsideInputs }
                 guard !hasVariadic else { throw .variadicRepeated }
                 hasVariadic = true
             } else {
-                try take(word, at: place)
+                try take(word, into: list)
             }
         }
     }
 
-    private mutating func take(_ word: Argument, at place: Place) throws(CommandError) {
-        switch place {
+    private mutating func take(_ word: Argument, into list: ListPlace) throws(CommandError) {
+        switch list {
         case .start: throw CommandError("ERR Unrecongnized parameter to SCRIPTRUN")
         case .inputs: inputs.append(word)
         case .outputs: outputs.append(word)

@@ -3,7 +3,8 @@ internal import Persistence
 internal import RedisModuleKit
 
 /// `AI.MODELSTORE key backend device [TAG tag] [BATCHSIZE n] [MINBATCHSIZE m] [MINBATCHTIMEOUT t]
-/// [INPUTS n name ... OUTPUTS n name ...] BLOB chunk ...` stores a model.
+/// [INPUTS n name ... OUTPUTS n name ...] BLOB chunk ...` stores a model, and so does the deprecated `AI.MODELSET`, whose names
+/// have no counts.
 ///
 /// The model is built in the background: see ``ArtifactStore``.
 enum ModelStore {
@@ -13,14 +14,7 @@ enum ModelStore {
             summary: "Stores a model as the value of a key.",
             complexity: "O(N) where N is the number of bytes of the model, most of it in the background",
             since: "1.2.5",
-            arguments: [
-                DocumentedArgument("key", .key(specification: 0)),
-                .choice("backend", ["TF", "TFLITE", "TORCH", "ONNX"]),
-                DocumentedArgument("device", .text),
-                DocumentedArgument("tag", .text, token: "TAG", optional: true),
-                DocumentedArgument("batch-size", .integer, token: "BATCHSIZE", optional: true),
-                DocumentedArgument("min-batch-size", .integer, token: "MINBATCHSIZE", optional: true),
-                DocumentedArgument("min-batch-timeout", .integer, token: "MINBATCHTIMEOUT", optional: true),
+            arguments: head + [
                 DocumentedArgument(
                     "names",
                     .group([
@@ -29,14 +23,57 @@ enum ModelStore {
                         DocumentedArgument("output-count", .integer, token: "OUTPUTS"),
                         DocumentedArgument("output", .text, multiple: true),
                     ]), optional: true),
-                DocumentedArgument("chunk", .text, token: "BLOB", multiple: true),
+                blob,
             ]),
-        entry: { runCommand($0, $1, $2, ModelStore.run) })
+        entry: {
+            runCommand($0, $1, $2) { context, arguments throws(CommandError) in
+                try ModelStore.run(context, &arguments, leastCount: 6) {
+                    clause, arguments, key throws(CommandError) in try clause.parse(&arguments, key: key)
+                }
+            }
+        })
 
-    private static func run(_ context: CommandContext, _ arguments: inout Arguments) throws(CommandError) -> Reply {
-        guard arguments.count >= 6, let key = arguments.next() else { throw .wrongArity(of: arguments) }
+    static let deprecatedCommand = Command(
+        name: "ai.modelset", flags: "write deny-oom", keys: .first(.overwrite),
+        documentation: CommandDocumentation(
+            summary: "Stores a model as the value of a key. Deprecated: use AI.MODELSTORE.",
+            complexity: "O(N) where N is the number of bytes of the model, most of it in the background",
+            since: "1.0.0",
+            arguments: head + [
+                DocumentedArgument(
+                    "names",
+                    .group([
+                        DocumentedArgument("input", .text, token: "INPUTS", multiple: true),
+                        DocumentedArgument("output", .text, token: "OUTPUTS", multiple: true),
+                    ]), optional: true),
+                blob,
+            ]),
+        entry: {
+            runCommand($0, $1, $2) { context, arguments throws(CommandError) in
+                try ModelStore.run(context, &arguments, leastCount: 4) {
+                    clause, arguments, key throws(CommandError) in try clause.parseDeprecated(&arguments, key: key)
+                }
+            }
+        })
+
+    private static let head = [
+        DocumentedArgument("key", .key(specification: 0)),
+        .choice("backend", ["TF", "TFLITE", "TORCH", "ONNX"]),
+        DocumentedArgument("device", .text),
+        DocumentedArgument("tag", .text, token: "TAG", optional: true),
+        DocumentedArgument("batch-size", .integer, token: "BATCHSIZE", optional: true),
+        DocumentedArgument("min-batch-size", .integer, token: "MINBATCHSIZE", optional: true),
+        DocumentedArgument("min-batch-timeout", .integer, token: "MINBATCHTIMEOUT", optional: true),
+    ]
+    private static let blob = DocumentedArgument("chunk", .text, token: "BLOB", multiple: true)
+
+    private static func run(
+        _ context: CommandContext, _ arguments: inout Arguments, leastCount: Int,
+        parse: (ModelClause, inout Arguments, Argument) throws(CommandError) -> ModelDefinition
+    ) throws(CommandError) -> Reply {
+        guard arguments.count >= leastCount, let key = arguments.next() else { throw .wrongArity(of: arguments) }
         let engine = InferenceEngine.shared
-        let definition = try ModelClause(engine.registry).parse(&arguments, key: key)
+        let definition = try parse(ModelClause(engine.registry), &arguments, key)
         let store = ArtifactStore(
             type: ModelType.valueType, make: { engine.makeModel(definition, completion: $0) },
             onStored: { model in

@@ -1,6 +1,5 @@
 internal import Inference
 internal import RedisModuleKit
-internal import Tensors
 
 /// `AI.SCRIPTEXECUTE key function [KEYS n key ...] [INPUTS n tensor ...] [ARGS n arg ...] [OUTPUTS n tensor ...] [TIMEOUT ms]`
 /// runs a function of a script, and so does the deprecated `AI.SCRIPTRUN`.
@@ -25,7 +24,7 @@ enum ScriptExecute {
             runCommand($0, $1, $2, reportingKeys: ScriptCallClause.reportKeys) {
                 context, arguments throws(CommandError) in
                 try ScriptExecute.run(context, &arguments, named: "AI.SCRIPTEXECUTE") {
-                    arguments throws(CommandError) in try ScriptCallClause(parsing: &arguments)
+                    arguments throws(CommandError) in try ScriptCallClause(parsing: &arguments, in: .command)
                 }
             }
         })
@@ -48,7 +47,7 @@ enum ScriptExecute {
             runCommand($0, $1, $2, reportingKeys: ScriptCallClause.reportDeprecatedKeys) {
                 context, arguments throws(CommandError) in
                 try ScriptExecute.run(context, &arguments, named: "AI.SCRIPTRUN") {
-                    arguments throws(CommandError) in try ScriptCallClause(parsingDeprecated: &arguments)
+                    arguments throws(CommandError) in try ScriptCallClause(parsingDeprecated: &arguments, in: .command)
                 }
             }
         })
@@ -69,13 +68,8 @@ enum ScriptExecute {
         }
         let clause = try parse(&arguments)
         let script = try context.script(at: key)
-        var inputs: [Tensor] = []
-        for name in clause.inputs { inputs.append(try context.tensor(at: name)) }
-        let call = ScriptCall(
-            function: function.text, keys: clause.keys.map(\.bytes), arguments: clause.arguments.map(\.bytes),
-            server: ScriptServerAccess(context))
-        return PendingExecution.start(
-            .script(script, call), inputs: inputs, outputs: clause.outputs.map { ServerString(holding: $0) },
+        return try PendingRequest.start(
+            .script(script, clause.call(function, context)), inputs: clause.inputs, outputs: clause.outputs,
             timeout: clause.timeout, context)
     }
 }

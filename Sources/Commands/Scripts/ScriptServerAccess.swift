@@ -1,5 +1,4 @@
 internal import Inference
-internal import Persistence
 internal import RedisModuleKit
 
 /// The server as scripts reach it: each command and look-up takes the server's lock for itself.
@@ -36,13 +35,7 @@ struct ScriptServerAccess: ScriptServer {
     func model(at key: UnsafeRawBufferPointer) throws(InferenceError) -> Model {
         do throws(CommandError) {
             return try server.withLock { server throws(CommandError) in
-                try server.withKey(key) { key throws(CommandError) in
-                    switch key.load(ModelType.valueType) {
-                    case .missing: throw .modelMissing
-                    case .wrongType: throw .wrongType
-                    case .value(let model): return model
-                    }
-                }
+                try server.withKey(key) { key throws(CommandError) in try key.model() }
             }
         } catch {
             throw InferenceError(error.text)

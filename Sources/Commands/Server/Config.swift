@@ -22,7 +22,9 @@ enum Config {
                             ])),
                         DocumentedArgument("backends-path", .text, token: "BACKENDSPATH"),
                         DocumentedArgument("model-chunk-size", .integer, token: "MODEL_CHUNK_SIZE"),
-                        .choice("onnx-map-outputs", ["TENSOR", "SKIP"]),
+                        DocumentedArgument(
+                            "onnx-map-outputs",
+                            .group([.word("ONNX_MAP_OUTPUTS"), .choice("form", ["TENSOR", "SKIP"])])),
                         DocumentedArgument("get", .text, token: "GET"),
                     ]))
             ]),

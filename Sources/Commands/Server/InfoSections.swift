@@ -79,6 +79,15 @@ struct InfoSections {
     }
 
     private func writeQueues(to info: InfoWriter) {
-        for queue in engine.queueStatus { info.field("queue_\(queue.name)_waiting_requests", queue.depth) }
+        for queue in engine.queueStatus {
+            let prefix = "queue_\(queue.name)"
+            info.field("\(prefix)_waiting_requests", queue.waitingRequests)
+            info.field("\(prefix)_waiting_bytes", queue.waitingBytes)
+            info.field("\(prefix)_refused_requests", queue.counters.refused)
+            info.field("\(prefix)_timed_out_requests", queue.counters.timedOut)
+            info.field("\(prefix)_cancelled_requests", queue.counters.cancelled)
+            info.field("\(prefix)_batches", queue.counters.batches)
+            info.field("\(prefix)_batched_requests", queue.counters.batchedRequests)
+        }
     }
 }

@@ -18,10 +18,15 @@ enum Options {
     static let backendMemoryLimit = NumericOption(
         "BACKEND_MEMORY_LIMIT", default: 0, accepted: 1...Int(Int32.max))
 
+    /// Microseconds per round of the server's events.
+    static let inlineExecutionBudget = NumericOption("INLINE_EXECUTION_BUDGET", default: 250, accepted: 0...100_000)
+
     // Limits that protect the server.
     static let maxTensorSize = NumericOption(
         "MAX_TENSOR_SIZE", default: 512 * 1024 * 1024, accepted: 1...(1 << 48))
     static let maxQueuedRequests = NumericOption("MAX_QUEUED_REQUESTS", default: 16_384, accepted: 1...(1 << 24))
+    /// Bytes of inputs.
+    static let maxQueuedBytes = NumericOption("MAX_QUEUED_BYTES", default: 1 << 30, accepted: 1...(1 << 48))
     static let maxPendingLoads = NumericOption("MAX_PENDING_LOADS", default: 1_024, accepted: 1...(1 << 20))
     static let maxDevices = NumericOption("MAX_DEVICES", default: 64, accepted: 1...1_024)
     static let loaderThreads = NumericOption("LOADER_THREADS", default: 2, accepted: 1...64)
@@ -31,7 +36,8 @@ enum Options {
 
     static let numeric: [NumericOption] = [
         threadsPerQueue, intraOpParallelism, interOpParallelism, modelExecutionTimeout, backendMemoryLimit,
-        modelChunkSize, maxTensorSize, maxQueuedRequests, maxPendingLoads, maxDevices, loaderThreads, modelLoadTimeout,
+        modelChunkSize, maxTensorSize, maxQueuedRequests, maxQueuedBytes, maxPendingLoads, maxDevices, loaderThreads,
+        modelLoadTimeout, inlineExecutionBudget,
     ]
 
     /// Whether map outputs of ONNX models are stored as tensors. Changed by AI.CONFIG ONNX_MAP_OUTPUTS.
@@ -97,9 +103,11 @@ enum Options {
         configuration.threadsPerQueue = threadsPerQueue.value
         configuration.loaderThreads = loaderThreads.value
         configuration.queueLimit = maxQueuedRequests.value
+        configuration.queueByteLimit = maxQueuedBytes.value
         configuration.deviceLimit = maxDevices.value
         configuration.loadLimit = maxPendingLoads.value
         configuration.runTimeout = modelExecutionTimeout.value
+        configuration.inlineBudget = inlineExecutionBudget.value
         configuration.engineSettings.intraOpParallelism = intraOpParallelism.value
         configuration.engineSettings.interOpParallelism = interOpParallelism.value
         configuration.engineSettings.memoryLimit = backendMemoryLimit.value * 1_000_000

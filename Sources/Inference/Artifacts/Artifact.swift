@@ -6,6 +6,8 @@ public protocol Artifact: AnyObject, Sendable {
     var identity: ArtifactIdentity { get }
     var statistics: RunStatistics { get }
     var phase: ArtifactPhase { get }
+    /// How far the artifact has come, for those who must not keep it.
+    var progress: any ArtifactProgress { get }
 
     /// The queue in which requests wait; nil unless the artifact is ready.
     var readyQueue: DeviceQueue? { get }
@@ -27,6 +29,14 @@ extension Artifact {
             .isBroken(identity.kind, "it is not loaded")
         }
     }
+}
+
+/// The phase of an artifact, seen without holding the artifact.
+///
+/// Instead of a weak reference, which would make every reference count of the artifact slow, on every request.
+public protocol ArtifactProgress: AnyObject, Sendable {
+    /// Nil once the artifact has gone.
+    var progress: ArtifactPhase? { get }
 }
 
 /// What every stored artifact has.

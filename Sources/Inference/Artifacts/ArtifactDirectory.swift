@@ -9,8 +9,7 @@ public final class ArtifactDirectory: Sendable {
     public struct Entry: Sendable {
         public let identity: ArtifactIdentity
         public let statistics: RunStatistics
-        /// The artifact, unless its last reference has just gone.
-        fileprivate weak var artifact: (any Artifact)?
+        fileprivate let progress: any ArtifactProgress
         fileprivate let object: ObjectIdentifier
     }
 
@@ -30,7 +29,7 @@ public final class ArtifactDirectory: Sendable {
     public func phaseCounts(of kind: ArtifactIdentity.Kind) -> PhaseCounts {
         var counts = PhaseCounts()
         for entry in entries.withLock({ Array($0.values) }) where entry.identity.kind == kind {
-            switch entry.artifact?.phase {
+            switch entry.progress.progress {
             case .loading: counts.loading += 1
             case .ready: counts.ready += 1
             case .broken: counts.broken += 1
@@ -49,7 +48,7 @@ public final class ArtifactDirectory: Sendable {
     /// Lists an artifact, in the place of an earlier one stored under the same name.
     public func add(_ artifact: any Artifact) {
         let entry = Entry(
-            identity: artifact.identity, statistics: artifact.statistics, artifact: artifact,
+            identity: artifact.identity, statistics: artifact.statistics, progress: artifact.progress,
             object: ObjectIdentifier(artifact))
         entries.withLock { $0[artifact.identity.key] = entry }
     }

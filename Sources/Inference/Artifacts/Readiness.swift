@@ -4,7 +4,7 @@ internal import Synchronization
 ///
 /// What loading has led to is read without a lock: on every request, and in the forked process that saves the data file,
 /// where a lock could be held by a thread that does not exist there.
-final class Readiness<Loaded: Sendable>: Sendable {
+final class Readiness<Loaded: Sendable>: ArtifactProgress {
     /// What loading has led to, written once.
     private final class Outcome: @unchecked Sendable {
         let error: InferenceError?
@@ -26,31 +26,48 @@ final class Readiness<Loaded: Sendable>: Sendable {
         }
     }
 
-    private let outcome = AtomicLazyReference<Outcome>()
+    /// Nil while loading. Owns a reference, which lives as long as this object; read without counting it.
+    private let storedOutcome = Atomic<Unmanaged<Outcome>?>(nil)
     private let isQuarantined = Atomic(false)
+    /// Whether the artifact has gone.
+    private let isSurrendered = Atomic(false)
     /// Told once when the artifact has stopped loading; nil from then on.
     private let waiters = Mutex<[@Sendable () -> Void]?>([])
 
+    deinit {
+        storedOutcome.load(ordering: .acquiring)?.release()
+    }
+
+    private var outcome: Outcome? { storedOutcome.load(ordering: .acquiring)?._withUnsafeGuaranteedRef { $0 } }
+
     var phase: ArtifactPhase {
         if isQuarantined.load(ordering: .relaxed) { return .broken(.runDidNotEnd) }
-        guard let outcome = outcome.load() else { return .loading }
+        guard let outcome else { return .loading }
         return outcome.error.map { .broken($0) } ?? .ready
     }
 
     /// The engine's form; nil while it is being loaded or when it may not run.
     var loaded: Loaded? { isQuarantined.load(ordering: .relaxed) ? nil : built }
     /// The engine's form, even of an artifact that may not run any more.
-    var built: Loaded? { outcome.load()?.loaded }
+    var built: Loaded? { outcome?.loaded }
     /// Where requests wait, once the artifact is ready.
-    var queue: DeviceQueue? { isQuarantined.load(ordering: .relaxed) ? nil : outcome.load()?.queue }
+    var queue: DeviceQueue? { isQuarantined.load(ordering: .relaxed) ? nil : outcome?.queue }
 
-    /// Ends the loading phase. Returns who is to be told: by a caller that no longer holds the artifact, so that it goes
-    /// when those who were told let go of it.
+    var progress: ArtifactPhase? { isAbandoned ? nil : phase }
+
+    /// Whether nobody has the artifact any more: building it is of no use.
+    var isAbandoned: Bool { isSurrendered.load(ordering: .acquiring) }
+
+    /// Ends the loading phase, unless the artifact has gone meanwhile. Returns who is to be told.
     func finish(
         _ result: consuming Result<(Loaded, DeviceQueue), InferenceError>
     ) -> [@Sendable () -> Void] {
-        _ = outcome.storeIfNil(Outcome(result))
-        return waiters.withLock { $0.take() ?? [] }
+        // What is not kept goes here, outside of the lock, in the loader's thread.
+        let outcome = Outcome(result)
+        return waiters.withLock { waiters in
+            if !isAbandoned && self.outcome == nil { storedOutcome.store(.passRetained(outcome), ordering: .releasing) }
+            return waiters.take() ?? []
+        }
     }
 
     func whenLoaded(_ body: @escaping @Sendable () -> Void) {
@@ -64,8 +81,12 @@ final class Readiness<Loaded: Sendable>: Sendable {
         isQuarantined.store(true, ordering: .relaxed)
     }
 
-    /// Gives the engine's form away. For the artifact's `deinit`: nobody else can be looking.
+    /// Gives the engine's form away. For the artifact's `deinit`: nobody else can be looking, but a loader may just have built
+    /// it.
     func surrender() -> Loaded? {
-        outcome.load()?.loaded.take()
+        waiters.withLock { _ in
+            isSurrendered.store(true, ordering: .releasing)
+            return outcome?.loaded.take()
+        }
     }
 }

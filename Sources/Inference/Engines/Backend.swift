@@ -39,6 +39,8 @@ public protocol LoadedModel: AnyObject, Sendable {
     var outputNames: [String] { get }
     /// Bytes that the engine holds for the model, as far as it can tell.
     var memoryUsage: Int { get }
+    /// Whether the shapes of the inputs determine what a run costs, whatever their values are. False when in doubt.
+    var costFollowsFromShapes: Bool { get }
 
     /// Runs the model once, in the calling thread.
     ///
@@ -53,6 +55,10 @@ public protocol LoadedModel: AnyObject, Sendable {
     func warmUp(watch: RunWatch)
 }
 
+extension LoadedModel {
+    public var costFollowsFromShapes: Bool { false }
+}
+
 /// An engine as the module knows it before its library is loaded.
 public struct BackendDescription: Sendable {
     /// The name in commands, such as `ONNX`.
@@ -62,18 +68,22 @@ public struct BackendDescription: Sendable {
     /// The library under the backends folder, such as `redisai_onnxruntime/redisai_onnxruntime.so`.
     public let defaultPath: String
     public let names: NamesRule
+    /// What clients get when a batch comes back with another number of rows than it went in.
+    public let batchSizeError: InferenceError
     /// Opens the library at a path. Called once per process; nil for an engine that this build does not know how to
     /// drive.
     public let open: (@Sendable (_ path: String, _ settings: EngineSettings) throws(InferenceError) -> any Backend)?
 
     public init(
         name: String, id: Int, defaultPath: String, names: NamesRule,
+        batchSizeError: InferenceError = .unexpectedBatchSize,
         open: (@Sendable (_ path: String, _ settings: EngineSettings) throws(InferenceError) -> any Backend)?
     ) {
         self.name = name
         self.id = id
         self.defaultPath = defaultPath
         self.names = names
+        self.batchSizeError = batchSizeError
         self.open = open
     }
 

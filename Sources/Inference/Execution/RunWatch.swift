@@ -20,10 +20,13 @@ public final class RunWatch: Sendable {
         /// Since when the thread has waited for the server.
         var waitStart: Instant?
         var isClosed = false
+        /// Runs that have been interrupted so far.
+        var interruptionCount = 0
 
         mutating func interruptRun(_ index: Int) {
             guard !runs[index].isInterrupted else { return }
             runs[index].isInterrupted = true
+            interruptionCount += 1
             runs[index].target.interrupt()
         }
     }
@@ -64,6 +67,8 @@ public final class RunWatch: Sendable {
 
     /// Whether the thread waits for the server.
     var isWaiting: Bool { state.withLock { $0.waitStart != nil } }
+
+    var interruptionCount: Int { state.withLock { $0.interruptionCount } }
 
     /// Whether nothing is to run any more.
     var isStopped: Bool { state.withLock { $0.isClosed } }

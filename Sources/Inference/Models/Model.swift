@@ -4,6 +4,7 @@ internal import Tensors
 public final class Model: Artifact {
     public let definition: ModelDefinition
     public let statistics = RunStatistics()
+    let costs = RunCosts()
     let readiness = Readiness<any LoadedModel>()
     private let retire: @Sendable (RetiredArtifact) -> Void
 
@@ -22,6 +23,7 @@ public final class Model: Artifact {
 
     public var identity: ArtifactIdentity { definition.identity }
     public var phase: ArtifactPhase { readiness.phase }
+    public var progress: any ArtifactProgress { readiness }
     public var readyQueue: DeviceQueue? { readiness.queue }
     public var waiterCount: Int { readiness.waiterCount }
 

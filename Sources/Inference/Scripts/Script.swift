@@ -21,6 +21,7 @@ public final class Script: Artifact {
 
     public var identity: ArtifactIdentity { definition.identity }
     public var phase: ArtifactPhase { readiness.phase }
+    public var progress: any ArtifactProgress { readiness }
     public var readyQueue: DeviceQueue? { readiness.queue }
     public var waiterCount: Int { readiness.waiterCount }
 
@@ -45,7 +46,7 @@ public final class Script: Artifact {
 }
 
 /// Which function of a script is called, and with what besides tensors.
-public struct ScriptCall: Sendable {
+public final class ScriptCall: Sendable {
     public let function: String
     public let keys: [[UInt8]]
     public let arguments: [[UInt8]]

@@ -11,7 +11,12 @@ final class ConditionLock: @unchecked Sendable {
         mutex.initialize(to: pthread_mutex_t())
         condition.initialize(to: pthread_cond_t())
         pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
+        // Waits have a length: somebody who sets the system's time must not change it.
+        var attributes = pthread_condattr_t()
+        pthread_condattr_init(&attributes)
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+        pthread_cond_init(condition, &attributes)
+        pthread_condattr_destroy(&attributes)
     }
 
     deinit {
@@ -34,9 +39,16 @@ final class ConditionLock: @unchecked Sendable {
 
     /// As ``wait()``, for `seconds` at most.
     func wait(seconds: Int) {
+        wait(nanoseconds: seconds * 1_000_000_000)
+    }
+
+    /// As ``wait()``, for `nanoseconds` at most, and never for longer than a day.
+    func wait(nanoseconds: Int) {
         var limit = timespec()
-        clock_gettime(CLOCK_REALTIME, &limit)
-        limit.tv_sec += seconds
+        clock_gettime(CLOCK_MONOTONIC, &limit)
+        let end = limit.tv_nsec + min(max(0, nanoseconds), 86_400 * 1_000_000_000)
+        limit.tv_sec += end / 1_000_000_000
+        limit.tv_nsec = end % 1_000_000_000
         pthread_cond_timedwait(condition, mutex, &limit)
     }
 

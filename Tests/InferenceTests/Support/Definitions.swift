@@ -1,4 +1,5 @@
 import Inference
+import Tensors
 import TestSupport
 import Testing
 
@@ -10,11 +11,18 @@ extension BackendDescription {
 extension ModelDefinition {
     static func fake(
         key: String = "m", device: String = "CPU", backend: BackendDescription = .unopened,
-        inputNames: [String] = [], outputNames: [String] = [], tag: String = ""
+        inputNames: [String] = [], outputNames: [String] = [], tag: String = "", batching: Batching = .init()
     ) throws -> ModelDefinition {
         ModelDefinition(
             key: Array(key.utf8), backend: backend, device: try #require(Device(device)), tag: Array(tag.utf8),
-            batching: Batching(), inputNames: inputNames, outputNames: outputNames, blob: ModelBlob([Bytes([1, 2, 3])]))
+            batching: batching, inputNames: inputNames, outputNames: outputNames, blob: ModelBlob([Bytes([1, 2, 3])]))
+    }
+}
+
+extension ModelDefinition.Batching {
+    init(size: Int, minimum: Int = 0, timeout: Int = 0) {
+        self.init()
+        (self.size, minimumSize, minimumTimeout) = (size, minimum, timeout)
     }
 }
 
@@ -26,5 +34,14 @@ extension ScriptDefinition {
         ScriptDefinition(
             key: Array(key.utf8), backend: backend, device: try #require(Device("CPU")), tag: Array(tag.utf8),
             entryPoints: entryPoints, source: source.utf8)
+    }
+}
+
+extension RequestPlan {
+    /// A plan that runs `work` once.
+    init(_ work: Work, inputs: [Tensor], outputCount: Int) {
+        self.init(capacity: inputs.count + outputCount)
+        let slots = inputs.map { add($0) }
+        _ = add(work, inputs: slots, outputCount: outputCount)
     }
 }

@@ -40,19 +40,22 @@ final class EngineFixture: Sendable {
     /// Makes a model and puts it into the directory. It may not be loaded yet.
     func store(
         _ key: String = "m", device: String = "CPU", inputNames: [String] = [], outputNames: [String] = [],
-        completion: (@Sendable () -> Void)? = nil
+        batching: ModelDefinition.Batching = .init(), completion: (@Sendable () -> Void)? = nil
     ) throws -> Model {
         let definition = try ModelDefinition.fake(
-            key: key, device: device, backend: backend, inputNames: inputNames, outputNames: outputNames)
+            key: key, device: device, backend: backend, inputNames: inputNames, outputNames: outputNames,
+            batching: batching)
         let model = engine.makeModel(definition, completion: completion)
         engine.directory.add(model)
         return model
     }
 
-    /// As ``store(_:device:inputNames:outputNames:completion:)``, and waits until the model is ready or broken.
-    func load(_ key: String = "m", device: String = "CPU") throws -> Model {
+    /// As ``store(_:device:inputNames:outputNames:batching:completion:)``, and waits until the model is ready or broken.
+    func load(
+        _ key: String = "m", device: String = "CPU", batching: ModelDefinition.Batching = .init()
+    ) throws -> Model {
         let hasLoaded = Gate("\(key) is loaded")
-        let model = try store(key, device: device) { hasLoaded.open() }
+        let model = try store(key, device: device, batching: batching) { hasLoaded.open() }
         try hasLoaded.wait()
         return model
     }
@@ -60,9 +63,9 @@ final class EngineFixture: Sendable {
     func submit(_ value: Float, to model: Model, inputs: Int = 1, outputs: Int = 1) throws {
         let tensor = try makeTensor(.float, [value])
         engine.submit(
-            InferenceRequest(
-                .model(model), inputs: Array(repeating: tensor, count: inputs), outputCount: outputs, timeout: nil,
-                receiver: inbox))
+            inbox.request(
+                RequestPlan(
+                    .model(model), inputs: Array(repeating: tensor, count: inputs), outputCount: outputs)))
     }
 
     /// Makes a script and puts it into the directory. It may not be compiled yet.
@@ -91,9 +94,9 @@ final class EngineFixture: Sendable {
             function: function, keys: keys.map { Array($0.utf8) }, arguments: arguments.map { Array($0.utf8) },
             server: server)
         engine.submit(
-            InferenceRequest(
-                .script(script, call), inputs: [try makeTensor(.float, [value])], outputCount: outputs, timeout: nil,
-                receiver: inbox))
+            inbox.request(
+                RequestPlan(
+                    .script(script, call), inputs: [try makeTensor(.float, [value])], outputCount: outputs)))
     }
 
     private final class LoadedKeys: Sendable {

@@ -5,20 +5,23 @@ import Tensors
 import TestSupport
 
 /// Is told of requests that have ended, and keeps how they did, in the order of their ends.
-final class Inbox: InferenceRequest.Receiver {
+final class Inbox: Sendable {
     /// How a request ended; outputs are FLOAT tensors.
     enum Ending: Equatable {
         case outputs([[Float]?])
         case failed(InferenceError)
         case timedOut
-        case pending
+        case cancelled
 
-        init(_ outcome: InferenceRequest.Outcome) {
-            switch outcome {
-            case .pending: self = .pending
-            case .outputs(let tensors): self = .outputs(tensors.map { $0?.elements(as: Float.self) })
-            case .failed(let error): self = .failed(error)
+        fileprivate init(_ request: InferenceRequest, outputs: [Int]) {
+            switch request.ending {
+            case .completed:
+                let tensors = request.tensors
+                self =
+                    request.firstError.map { .failed($0) }
+                    ?? .outputs(outputs.map { tensors[$0]?.elements(as: Float.self) })
             case .timedOut: self = .timedOut
+            case .cancelled: self = .cancelled
             }
         }
 
@@ -31,21 +34,36 @@ final class Inbox: InferenceRequest.Receiver {
         let ended: [Ending]
     }
 
+    /// Is told of one request, and knows where its outputs stand.
+    private final class Address: InferenceRequest.Receiver {
+        let inbox: Inbox
+        let outputs: [Int]
+
+        init(_ inbox: Inbox, outputs: [Int]) {
+            self.inbox = inbox
+            self.outputs = outputs
+        }
+
+        func requestDidEnd(_ request: InferenceRequest) {
+            inbox.put(Ending(request, outputs: outputs))
+        }
+    }
+
     private let endings = Mutex<[Ending]>([])
-    private let unreleased = Atomic(0)
     private let arrivals = DispatchSemaphore(value: 0)
 
-    func requestDidEnd(_ request: InferenceRequest) {
-        if request.work != nil || !request.inputs.isEmpty { unreleased.add(1, ordering: .sequentiallyConsistent) }
-        endings.withLock { $0.append(Ending(request.outcome)) }
+    /// A request for a plan, whose end will be told here, with the outputs of all steps in order.
+    func request(_ plan: RequestPlan, timeout: Int? = nil) -> InferenceRequest {
+        InferenceRequest(plan, timeout: timeout, receiver: Address(self, outputs: plan.steps.flatMap(\.outputs)))
+    }
+
+    private func put(_ ending: Ending) {
+        endings.withLock { $0.append(ending) }
         arrivals.signal()
     }
 
     /// How requests have ended so far.
     var ended: [Ending] { endings.withLock { $0 } }
-
-    /// Requests that still held their model or inputs when the end was told.
-    var unreleasedCount: Int { unreleased.load(ordering: .sequentiallyConsistent) }
 
     /// Waits until `count` more requests have ended, and returns how all of them so far did.
     @discardableResult

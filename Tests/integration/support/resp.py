@@ -165,7 +165,7 @@ class RawClient:
 
     def read(self) -> Any:
         """The next reply; raises ``ConnectionClosed`` at end of stream and ``TimeoutError`` when none comes."""
-        line = self._read_line()
+        line = self.read_line()
         kind, rest = line[:1], line[1:]
         reader = self._READERS.get(kind)
         if reader is None:
@@ -219,7 +219,8 @@ class RawClient:
             del self._buffer[: self._position]
             self._position = 0
 
-    def _read_line(self) -> bytes:
+    def read_line(self) -> bytes:
+        """The next line as it came, without its end."""
         while True:
             end = self._buffer.find(b"\r\n", self._position)
             if end >= 0:

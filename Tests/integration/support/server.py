@@ -131,7 +131,7 @@ class Server:
         """Start the process and wait until it answers PING; raises ``ServerStartError`` with the log otherwise."""
         assert not self.alive(), "already running"
         for attempt in range(3):
-            self.port = _free_port()
+            self.port = free_port()
             log_length = len(self.log_text())
             self._launch()
             try:
@@ -278,7 +278,8 @@ class Server:
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        while not self.responsive(timeout=1.0):
+        # Another server may have taken the port and answer in its place.
+        while not (self.responsive(timeout=1.0) and self.alive()):
             if not self.alive():
                 raise ServerStartError(f"{self.kind} ended with status {self.exit_status} at start", self.log_text())
             if time.monotonic() > deadline:
@@ -304,7 +305,8 @@ def wait_until_dead(server: Server, timeout: float = STOP_TIMEOUT_SECONDS) -> No
     eventually(lambda: not server.alive(), "the server ends", timeout)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

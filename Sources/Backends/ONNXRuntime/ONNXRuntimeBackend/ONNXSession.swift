@@ -8,6 +8,7 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
     let inputNames: [String]
     let outputNames: [String]
     let memoryUsage: Int
+    let costFollowsFromShapes: Bool
 
     private let library: ONNXRuntimeLibrary
     private let convertsMaps: @Sendable () -> Bool
@@ -25,6 +26,7 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
         uncountedBytes: Int
     ) throws(InferenceError) {
         let api = library.api
+        costFollowsFromShapes = device.kind == .cpu && ONNXRunCost.followsFromShapes(model)
         weights = try ONNXWeightsCharge(library, bytes: uncountedBytes)
         let before = connx_allocator_thread_bytes()
         let options = try Self.makeOptions(library, settings, device)

@@ -10,6 +10,8 @@ public final class TensorFlowBackend: Backend {
     public static let description = BackendDescription(
         name: "TF", id: 0, defaultPath: "redisai_tensorflow/redisai_tensorflow.so",
         names: .fromClient(unless: { start in ArchiveFormat(start) != nil }),
+        batchSizeError: InferenceError(
+            "ERR Tensorflow batching error: model did not generate the expected batch size"),
         open: { path, settings throws(InferenceError) in try TensorFlowBackend(path: path, settings: settings) })
 
     /// Opens the library at `path`: a build of TensorFlow 2 that exports the C interface.

@@ -33,7 +33,7 @@ struct ArtifactStore<Stored: Artifact> {
         return reply
     }
 
-    fileprivate func put(_ artifact: Stored, in key: borrowing Key) {
+    fileprivate func put(_ artifact: Stored, in key: consuming Key) {
         key.store(artifact, as: type)
         InferenceEngine.shared.directory.add(artifact)
     }

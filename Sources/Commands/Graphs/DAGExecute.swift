@@ -1,0 +1,102 @@
+internal import Inference
+internal import RedisModuleKit
+
+/// `AI.DAGEXECUTE {[LOAD n key ...] [PERSIST n key ...] [ROUTING key-or-tag] [TIMEOUT ms]} |> operation |> operation ...`
+/// carries several operations out in one go, on tensors that only it sees; with its form for replicas and the two
+/// deprecated ones.
+enum DAGExecute {
+    static let commands = [
+        command(
+            "ai.dagexecute", "Carries several operations out in one go and stores some of their tensors.",
+            isReadOnly: false,
+            since: "1.2.5", entry: { runCommand($0, $1, $2, reportingKeys: reportKeys, run(.execute)) }),
+        command(
+            "ai.dagexecute_ro", "Carries several operations out in one go without storing anything.", isReadOnly: true,
+            since: "1.2.5", entry: { runCommand($0, $1, $2, reportingKeys: reportKeys, run(.executeReadOnly)) }),
+        command(
+            "ai.dagrun", "Carries several operations out in one go. Deprecated: use AI.DAGEXECUTE.", isReadOnly: false,
+            since: "1.0.0", entry: { runCommand($0, $1, $2, reportingKeys: reportKeys, run(.deprecated)) }),
+        command(
+            "ai.dagrun_ro", "Carries several operations out in one go. Deprecated: use AI.DAGEXECUTE_RO.",
+            isReadOnly: true, since: "1.0.0",
+            entry: { runCommand($0, $1, $2, reportingKeys: reportKeys, run(.deprecatedReadOnly)) }),
+    ]
+
+    private static func command(
+        _ name: String, _ summary: String, isReadOnly: Bool, since: String, entry: @escaping RawCommand
+    ) -> Command {
+        let load = counted("LOAD", "load", .key(specification: -1))
+        let persist = isReadOnly ? [] : [counted("PERSIST", "persist", .key(specification: -1))]
+        return Command(
+            name: name, flags: isReadOnly ? "readonly" : "write deny-oom", keys: .reported(shown: 3),
+            documentation: CommandDocumentation(
+                summary: summary, complexity: "O(M) where M is the cost of the operations, in the background",
+                since: since,
+                arguments: [load] + persist + [
+                    DocumentedArgument("routing", .text, token: "ROUTING", optional: true),
+                    DocumentedArgument("timeout", .integer, token: "TIMEOUT", optional: true),
+                    DocumentedArgument("operation", .text, token: "|>", multiple: true),
+                ]),
+            entry: entry)
+    }
+
+    private static func counted(
+        _ word: String, _ name: String, _ kind: DocumentedArgument.Kind
+    ) -> DocumentedArgument {
+        DocumentedArgument(
+            "\(name)-keys",
+            .group([
+                DocumentedArgument("\(name)-count", .integer, token: word),
+                DocumentedArgument("\(name)-key", kind, multiple: true),
+            ]), optional: true)
+    }
+
+    private static func run(
+        _ variant: GraphParser.Variant
+    ) -> (CommandContext, inout Arguments) throws(CommandError) -> Reply {
+        { context, arguments throws(CommandError) in
+            guard context.allowsBlocking else { throw .insideTransaction }
+            guard arguments.count >= (variant.isDeprecated ? 4 : 6) else { throw variant.wrongArity }
+            var parser = GraphParser(variant, context)
+            let header = try parser.parse(&arguments)
+            return try PendingRequest.start(
+                parser.plan, outputs: try parser.outputs(header.persisted), answer: .elements(parser.elements),
+                timeout: header.timeout, context)
+        }
+    }
+
+    // MARK: Keys
+
+    /// Reports the keys of LOAD, PERSIST and ROUTING, and the models and scripts of the modern operations. What operations
+    /// call their tensors are no keys. Stops where a count does not fit.
+    private static func reportKeys(_ arguments: Arguments, _ reporter: KeyReporter) {
+        var index = 1
+        while let word = arguments[index] {
+            if word.matches("LOAD") || word.matches("PERSIST") {
+                guard let count = arguments[index + 1]?.integer, count > 0, count < arguments.count - index - 2 else {
+                    return
+                }
+                let access: KeyAccess = word.matches("LOAD") ? .read : .overwrite
+                for position in index + 2..<index + 2 + count { reporter.key(at: position, access) }
+                index += 2 + count
+            } else if word.matches("ROUTING") || word.matches("AI.MODELEXECUTE") || word.matches("AI.SCRIPTEXECUTE") {
+                guard index + 1 < arguments.count else { return }
+                reporter.key(at: index + 1, .read)
+                index += 2
+            } else {
+                index += 1
+            }
+        }
+    }
+}
+
+extension GraphParser.Variant {
+    fileprivate static let execute = Self(name: "AI.DAGEXECUTE", isReadOnly: false, isDeprecated: false)
+    fileprivate static let executeReadOnly = Self(name: "AI.DAGEXECUTE_RO", isReadOnly: true, isDeprecated: false)
+    fileprivate static let deprecated = Self(name: "AI.DAGRUN", isReadOnly: false, isDeprecated: true)
+    fileprivate static let deprecatedReadOnly = Self(name: "AI.DAGRUN_RO", isReadOnly: true, isDeprecated: true)
+
+    fileprivate var wrongArity: CommandError {
+        isDeprecated ? .wrongArity(of: "\(name)") : CommandError("ERR missing arguments for '\(name)' command")
+    }
+}

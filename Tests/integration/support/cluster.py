@@ -1,0 +1,157 @@
+"""A cluster of three shards: primaries only, each a real server with the module in a private directory.
+
+    with Cluster("redis7", "/usr/bin/redis-server", "dist/redisai.so") as cluster:
+        cluster.client().execute_command("AI.TENSORGET", "x")   # redis-py, finds the shard by itself
+        cluster.node_of("x").raw().call("AI.TENSORGET", "x")    # exact protocol values
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from redis.cluster import key_slot
+
+from support.resp import DEFAULT_TIMEOUT_SECONDS, OK, Argument, RawClient, encode_argument
+from support.server import Server, ServerStartError, free_port, tail
+from support.wait import eventually
+
+SHARDS = 3
+SLOTS = 16384
+FORM_TIMEOUT_SECONDS = 30.0
+# Nobody fails over here: a node that was slow for a moment must not make the others say that the cluster is down.
+NODE_TIMEOUT_MILLISECONDS = 15000
+
+
+def slots_of(shard: int) -> tuple[int, int]:
+    """The first and the last slot of a shard."""
+    return SLOTS * shard // SHARDS, SLOTS * (shard + 1) // SHARDS - 1
+
+
+def shard_of(key: Argument) -> int:
+    """The shard that holds the key."""
+    slot = key_slot(encode_argument(key))
+    return next(shard for shard in range(SHARDS) if slot <= slots_of(shard)[1])
+
+
+def tag_of(shard: int) -> str:
+    """A hash tag: keys with ``{tag}`` in them are on that shard."""
+    return next(tag for tag in map(str, range(SLOTS)) if shard_of(tag) == shard)
+
+
+class Cluster:
+    """Three servers with a third of the slots each; ``module_args`` and ``config`` are as for ``Server``."""
+
+    def __init__(
+        self,
+        kind: str,
+        binary: str,
+        module: str | None,
+        module_args: Sequence[str] = (),
+        config: Sequence[str] = (),
+    ) -> None:
+        self.kind = kind
+        self.binary = binary
+        self.module = module
+        self.module_args = module_args
+        self.config = tuple(config)
+        self.nodes: list[Server] = []
+        self._clients: list[redis.RedisCluster] = []
+
+    def __enter__(self) -> Cluster:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Life
+
+    def start(self) -> Cluster:
+        """Start the servers and wait until every one of them knows where all slots are."""
+        for _ in range(SHARDS):
+            self.nodes.append(self._start_node())
+        self._assign_slots()
+        eventually(self._formed, "the cluster has formed", FORM_TIMEOUT_SECONDS)
+        return self
+
+    def close(self) -> None:
+        """End the servers by pid and remove their directories."""
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+        for node in self.nodes:
+            node.close()
+        self.nodes.clear()
+
+    def flush(self) -> None:
+        """Delete the keys of all shards."""
+        for node in self.nodes:
+            with node.raw() as raw:
+                assert raw.call("FLUSHALL") == OK
+
+    def assert_healthy(self) -> None:
+        """No shard has died, or become deaf, or logged a crash."""
+        for node in self.nodes:
+            assert node.responsive(), f"a shard does not answer\n{tail(node.log_text())}"
+            assert node.crash_report() is None, node.crash_report()
+
+    # Looking inside
+
+    @property
+    def addresses(self) -> list[str]:
+        return [f"127.0.0.1:{node.port}" for node in self.nodes]
+
+    def node_of(self, key: Argument) -> Server:
+        """The server that holds the key."""
+        return self.nodes[shard_of(key)]
+
+    def raw_of(self, key: Argument) -> RawClient:
+        """A raw connection to the server that holds the key."""
+        return self.node_of(key).raw()
+
+    def client(self, **options: Any) -> redis.RedisCluster:
+        """A redis-py client of the whole cluster, replies as bytes; closed with the cluster."""
+        options.setdefault("socket_timeout", DEFAULT_TIMEOUT_SECONDS)
+        client = redis.RedisCluster(host="127.0.0.1", port=self.nodes[0].port, **options)
+        self._clients.append(client)
+        return client
+
+    # Internals
+
+    def _start_node(self) -> Server:
+        for attempt in range(3):
+            # The default, port + 10000, may be no port at all.
+            bus = str(free_port())
+            config = ("--cluster-enabled", "yes", "--cluster-port", bus)
+            config += ("--cluster-node-timeout", str(NODE_TIMEOUT_MILLISECONDS), *self.config)
+            node = Server(self.kind, self.binary, self.module, module_args=self.module_args, config=config)
+            try:
+                return node.start()
+            except ServerStartError as error:
+                node.close()
+                if "Address already in use" not in error.log or attempt == 2:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _assign_slots(self) -> None:
+        for shard, node in enumerate(self.nodes):
+            with node.raw() as raw:
+                assert raw.call("CLUSTER", "SET-CONFIG-EPOCH", shard + 1) == OK
+                assert raw.call("CLUSTER", "ADDSLOTSRANGE", *slots_of(shard)) == OK
+                for other in self.nodes[:shard]:
+                    assert raw.call("CLUSTER", "MEET", "127.0.0.1", other.port, _bus_port(other)) == OK
+
+    def _formed(self) -> bool:
+        return all(self._knows_all_slots(node) for node in self.nodes)
+
+    def _knows_all_slots(self, node: Server) -> bool:
+        with node.raw() as raw:
+            info = raw.call("CLUSTER", "INFO").decode()
+            owners = {first: port for first, _, (_, port, *_), *_ in raw.call("CLUSTER", "SLOTS")}
+        wanted = {slots_of(shard)[0]: other.port for shard, other in enumerate(self.nodes)}
+        return "cluster_state:ok" in info and owners == wanted
+
+
+def _bus_port(node: Server) -> str:
+    return node.config[node.config.index("--cluster-port") + 1]
