@@ -270,7 +270,7 @@ class TestTimeouts:
             assert raw.call(*words(command)) == TIMEDOUT
             elapsed = time.monotonic() - started
             # 150 ms after it expired on an idle machine; test machines are shared
-            assert 0.03 <= elapsed < 0.6
+            assert 0.03 <= elapsed < 1
             assert queue_field(server, "waiting_requests") == 0
             assert counted() == only(timed_out_requests=1)
             release()
@@ -281,7 +281,7 @@ class TestTimeouts:
         with held(server) as release:
             patient, short, long = queue(
                 server,
-                *(execute_command("m", ["a"], [f"y{timeout}"], "TIMEOUT", timeout) for timeout in (60000, 30, 200)),
+                *(execute_command("m", ["a"], [f"y{timeout}"], "TIMEOUT", timeout) for timeout in (60000, 30, 500)),
             )
             assert short.read() == TIMEDOUT
             assert not long.has_reply(within=0)

@@ -74,13 +74,6 @@ def run_behind_gate(server, raw, commands):
         return [client.read() for client in clients]
 
 
-def queue_or_answer(server, command):
-    """Sends a command of which nobody knows how many clients will be waiting then."""
-    client = server.raw()
-    client.send(*command)
-    return [client]
-
-
 def totals_behind_gate(server, raw, arrays):
     """The same for a probe per array: how many rows ran with each."""
     commands = [request(raw, f"r{index}", array) for index, array in enumerate(arrays)]
@@ -127,7 +120,7 @@ class TestSizes:
         raw = server.raw()
         store_probe(raw, "BATCHSIZE", 100, "MINBATCHSIZE", 80)
         [first] = queue(server, request(raw, "first", rows(70)))
-        [second] = queue_or_answer(server, request(raw, "second", rows(70), "TIMEOUT", 500))
+        [second] = queue(server, request(raw, "second", rows(70), "TIMEOUT", 500))
         assert first.read() == OK
         assert second.read() == TIMEDOUT
         assert total(raw, "first") == 70
@@ -337,7 +330,7 @@ class TestMinBatchSize:
         store_probe(raw, "BATCHSIZE", 10, "MINBATCHSIZE", 2)
         started = time.monotonic()
         assert raw.call(*request(raw, "r", rows(1), "TIMEOUT", 50)) == TIMEDOUT
-        assert 0.05 <= time.monotonic() - started < 1
+        assert 0.05 <= time.monotonic() - started < 2
         assert raw.call("EXISTS", "r:y") == 0
         assert (stats(raw, "m")["calls"], stats(raw, "m")["errors"]) == (0, 0)
         # It is not there any more for those that come later.

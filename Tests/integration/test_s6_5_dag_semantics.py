@@ -522,7 +522,7 @@ class TestTimeout:
         [waiting] = queue(
             server,
             dag(
-                "LOAD 1 a PERSIST 2 w y TIMEOUT 200",
+                "LOAD 1 a PERSIST 2 w y TIMEOUT 400",
                 hold_operation("gate", output="w"),
                 "AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y",
             ),
@@ -530,7 +530,7 @@ class TestTimeout:
         await_held(raw, "gate")
         assert raw.call("AI.INFO", hold_key(), "RESETSTAT") == OK
         other = server.raw()
-        other.send(*words("AI.DAGEXECUTE LOAD 1 a TIMEOUT 210 |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y"))
+        other.send(*words("AI.DAGEXECUTE LOAD 1 a TIMEOUT 410 |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y"))
         assert other.read() == TIMEDOUT  # so much time has passed
         raw.call("SET", "gate", "open")
         assert waiting.read() == TIMEDOUT
