@@ -140,11 +140,16 @@ private struct NaiveQueue {
         let deadline: Int?
     }
 
-    struct Entry {
+    final class Entry {
         var items: [Item]
         let batches: Bool
         var isClosed = false
         var rows: Int { items.reduce(0) { $0 + $1.rows } }
+
+        init(items: [Item], batches: Bool) {
+            self.items = items
+            self.batches = batches
+        }
     }
 
     let rules: [ModelDefinition.Batching]
@@ -162,9 +167,9 @@ private struct NaiveQueue {
         let size = rules[item.model].size
         guard item.rows > 0, item.rows < size else { return place(Entry(items: [item], batches: false), inFront) }
         if let index = line.firstIndex(where: { canJoin($0, item) }) {
-            join(&line[index], item)
+            join(line[index], item)
         } else if let index = aside.firstIndex(where: { canJoin($0, item) }) {
-            join(&aside[index], item)
+            join(aside[index], item)
             if isDue(aside[index], item.queuedAt) { line.append(aside.remove(at: index)) }
         } else {
             place(Entry(items: [item], batches: true), inFront)
@@ -179,7 +184,7 @@ private struct NaiveQueue {
         entry.batches && !entry.isClosed && entry.items[0].model == item.model && entry.items[0].kind == item.kind
     }
 
-    private func join(_ entry: inout Entry, _ item: Item) {
+    private func join(_ entry: Entry, _ item: Item) {
         entry.items.append(item)
         if entry.rows >= rules[item.model].size { entry.isClosed = true }
     }
@@ -202,8 +207,8 @@ private struct NaiveQueue {
     mutating func next(_ now: Int, _ cancelled: Set<Int>) -> [Int]? {
         if let nextThing, nextThing <= now { review(now, cancelled) }
         while !line.isEmpty {
-            var entry = line.removeFirst()
-            drop(from: &entry, now, cancelled)
+            let entry = line.removeFirst()
+            drop(from: entry, now, cancelled)
             if entry.items.isEmpty { continue }
             if isDue(entry, now) { return entry.items.map(\.step) }
             aside.append(entry)
@@ -214,8 +219,8 @@ private struct NaiveQueue {
     private mutating func review(_ now: Int, _ cancelled: Set<Int>) {
         let entries = aside
         aside = []
-        for (index, var entry) in entries.enumerated() {
-            drop(from: &entry, now, cancelled, besides: entries[(index + 1)...])
+        for (index, entry) in entries.enumerated() {
+            drop(from: entry, now, cancelled, besides: entries[(index + 1)...])
             if entry.items.isEmpty { continue }
             if isDue(entry, now) { line.append(entry) } else { aside.append(entry) }
         }
@@ -224,8 +229,8 @@ private struct NaiveQueue {
     mutating func sweep(_ now: Int, _ cancelled: Set<Int>) -> Bool {
         let entries = line
         line = []
-        for (index, var entry) in entries.enumerated() {
-            drop(from: &entry, now, cancelled, besides: entries[(index + 1)...])
+        for (index, entry) in entries.enumerated() {
+            drop(from: entry, now, cancelled, besides: entries[(index + 1)...])
             if !entry.items.isEmpty { line.append(entry) }
         }
         let count = line.count
@@ -233,9 +238,9 @@ private struct NaiveQueue {
         return line.count > count
     }
 
-    /// - Parameter others: further batches that may form in the place of this one.
+    /// - Parameter others: further batches, which may be the one that forms behind this one.
     private mutating func drop(
-        from entry: inout Entry, _ now: Int, _ cancelled: Set<Int>, besides others: ArraySlice<Entry> = []
+        from entry: Entry, _ now: Int, _ cancelled: Set<Int>, besides others: ArraySlice<Entry> = []
     ) {
         let count = entry.items.count
         entry.items.removeAll { item in
@@ -244,9 +249,22 @@ private struct NaiveQueue {
             dropped.append(.init(step: item.step, reason: cancelled.contains(item.step) ? .cancelled : .timedOut))
             return true
         }
-        guard entry.items.count < count, let first = entry.items.first, entry.isClosed else { return }
-        let isReplaced = (line + aside + others).contains { canJoin($0, first) }
-        if !isReplaced && entry.rows < rules[first.model].size { entry.isClosed = false }
+        if entry.items.count < count, let first = entry.items.first {
+            refill(entry, like: first, from: line + aside + others)
+        }
+    }
+
+    /// Members of the batch that forms behind `entry` take the places that have become free.
+    private mutating func refill(_ entry: Entry, like first: Item, from others: [Entry]) {
+        let size = rules[first.model].size
+        if let next = others.first(where: { $0 !== entry && canJoin($0, first) }) {
+            while entry.rows < size, !next.items.isEmpty { entry.items.append(next.items.removeFirst()) }
+            guard next.items.isEmpty else { return }
+            next.isClosed = true
+            aside.removeAll { $0 === next }
+            line.removeAll { $0 === next }
+        }
+        if entry.rows < size { entry.isClosed = false }
     }
 
     mutating func takeDropped() -> [NumberedQueue.Dropped] {

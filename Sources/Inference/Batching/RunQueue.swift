@@ -136,11 +136,20 @@ struct RunQueue {
             while !batch.isFull, let step = next.members.first, batch.join(step) { next.removeFirst() }
             guard next.members.isEmpty else { return }
             close(next)
-            setAside.removeAll { $0 === next }
+            remove(next)
         }
         guard !batch.isFull else { return }
         batch.isClosed = false
         forming[batch.key] = batch
+    }
+
+    /// Removes a batch that has no members any more.
+    private mutating func remove(_ batch: Batch) {
+        if batch.isSetAside {
+            setAside.removeAll { $0 === batch }
+        } else {
+            jobs.removeAll { if case .batch(let other) = $0 { other === batch } else { false } }
+        }
     }
 
     private mutating func forget(_ step: ReadyStep) {
