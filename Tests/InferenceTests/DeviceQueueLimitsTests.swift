@@ -161,7 +161,8 @@ import Testing
             try queue.awaitIdleness(of: 3)
             #expect(queue.queue.depth.steps == 3)
             queue.clock.advance(milliseconds: 120_001)
-            queue.queue.sweep()
+            // One worker is woken, and has to wake the others.
+            try queue.submit(1, to: queue.model(FakeModel()))
             for run in runs { try run.hasBegun.wait() }
         }
     }
