@@ -140,131 +140,132 @@ private struct NaiveQueue {
         let deadline: Int?
     }
 
-    final class Entry {
+    private struct Entry {
         var items: [Item]
         let batches: Bool
         var isClosed = false
         var rows: Int { items.reduce(0) { $0 + $1.rows } }
-
-        init(items: [Item], batches: Bool) {
-            self.items = items
-            self.batches = batches
-        }
     }
 
     let rules: [ModelDefinition.Batching]
-    var line: [Entry] = []
-    private var aside: [Entry] = []
+    private var entries: [Int: Entry] = [:]
+    private var entryCount = 0
+    /// Numbers of entries.
+    private(set) var line: [Int] = []
+    private var aside: [Int] = []
     private var dropped: [NumberedQueue.Dropped] = []
 
     init(rules: [ModelDefinition.Batching]) {
         self.rules = rules
     }
 
-    var items: [Item] { (line + aside).flatMap(\.items) }
+    var items: [Item] { (line + aside).flatMap { entries[$0]?.items ?? [] } }
 
     mutating func add(_ item: Item, inFront: Bool) {
         let size = rules[item.model].size
-        guard item.rows > 0, item.rows < size else { return place(Entry(items: [item], batches: false), inFront) }
-        if let index = line.firstIndex(where: { canJoin($0, item) }) {
-            join(line[index], item)
-        } else if let index = aside.firstIndex(where: { canJoin($0, item) }) {
-            join(aside[index], item)
-            if isDue(aside[index], item.queuedAt) { line.append(aside.remove(at: index)) }
-        } else {
-            place(Entry(items: [item], batches: true), inFront)
+        let batches = item.rows > 0 && item.rows < size
+        guard batches, let number = (line + aside).first(where: { canJoin($0, item) }) else {
+            entries[entryCount] = Entry(items: [item], batches: batches)
+            line.insert(entryCount, at: inFront ? 0 : line.count)
+            entryCount += 1
+            return
+        }
+        join(number, item)
+        if aside.contains(number), isDue(number, item.queuedAt) {
+            aside.removeAll { $0 == number }
+            line.append(number)
         }
     }
 
-    private mutating func place(_ entry: Entry, _ inFront: Bool) {
-        line.insert(entry, at: inFront ? 0 : line.count)
+    private func canJoin(_ number: Int, _ item: Item) -> Bool {
+        guard let entry = entries[number], entry.batches, !entry.isClosed, let first = entry.items.first else {
+            return false
+        }
+        return first.model == item.model && first.kind == item.kind
     }
 
-    private func canJoin(_ entry: Entry, _ item: Item) -> Bool {
-        entry.batches && !entry.isClosed && entry.items[0].model == item.model && entry.items[0].kind == item.kind
+    private mutating func join(_ number: Int, _ item: Item) {
+        entries[number]?.items.append(item)
+        if let entry = entries[number], entry.rows >= rules[item.model].size { entries[number]?.isClosed = true }
     }
 
-    private func join(_ entry: Entry, _ item: Item) {
-        entry.items.append(item)
-        if entry.rows >= rules[item.model].size { entry.isClosed = true }
+    private func due(_ number: Int) -> Int? {
+        guard let first = entries[number]?.items.first, rules[first.model].minimumTimeout > 0 else { return nil }
+        return first.queuedAt + rules[first.model].minimumTimeout * 1_000_000 + 1
     }
 
-    private func due(_ entry: Entry) -> Int? {
-        let rule = rules[entry.items[0].model]
-        return rule.minimumTimeout > 0 ? entry.items[0].queuedAt + rule.minimumTimeout * 1_000_000 + 1 : nil
-    }
-
-    private func isDue(_ entry: Entry, _ now: Int) -> Bool {
-        if !entry.batches || entry.isClosed || entry.rows >= rules[entry.items[0].model].minimumSize { return true }
-        return due(entry).map { $0 <= now } ?? false
+    private func isDue(_ number: Int, _ now: Int) -> Bool {
+        guard let entry = entries[number], let first = entry.items.first, entry.batches else { return true }
+        if entry.isClosed || entry.rows >= rules[first.model].minimumSize { return true }
+        return due(number).map { $0 <= now } ?? false
     }
 
     /// When something happens to a batch that is too small.
     var nextThing: Int? {
-        aside.flatMap { entry in [due(entry)] + entry.items.map(\.deadline) }.compactMap { $0 }.min()
+        aside.flatMap { [due($0)] + (entries[$0]?.items.map(\.deadline) ?? []) }.compactMap { $0 }.min()
     }
 
     mutating func next(_ now: Int, _ cancelled: Set<Int>) -> [Int]? {
         if let nextThing, nextThing <= now { review(now, cancelled) }
         while !line.isEmpty {
-            let entry = line.removeFirst()
-            drop(from: entry, now, cancelled)
-            if entry.items.isEmpty { continue }
-            if isDue(entry, now) { return entry.items.map(\.step) }
-            aside.append(entry)
+            let number = line.removeFirst()
+            drop(from: number, now, cancelled)
+            guard entries[number] != nil else { continue }
+            guard !isDue(number, now) else { return entries.removeValue(forKey: number)?.items.map(\.step) }
+            aside.append(number)
         }
         return nil
     }
 
     private mutating func review(_ now: Int, _ cancelled: Set<Int>) {
-        let entries = aside
-        aside = []
-        for (index, entry) in entries.enumerated() {
-            drop(from: entry, now, cancelled, besides: entries[(index + 1)...])
-            if entry.items.isEmpty { continue }
-            if isDue(entry, now) { line.append(entry) } else { aside.append(entry) }
+        for number in aside {
+            drop(from: number, now, cancelled)
+            guard entries[number] != nil, isDue(number, now) else { continue }
+            aside.removeAll { $0 == number }
+            line.append(number)
         }
     }
 
     mutating func sweep(_ now: Int, _ cancelled: Set<Int>) -> Bool {
-        let entries = line
-        line = []
-        for (index, entry) in entries.enumerated() {
-            drop(from: entry, now, cancelled, besides: entries[(index + 1)...])
-            if !entry.items.isEmpty { line.append(entry) }
-        }
+        for number in line { drop(from: number, now, cancelled) }
         let count = line.count
         review(now, cancelled)
         return line.count > count
     }
 
-    /// - Parameter others: further batches, which may be the one that forms behind this one.
-    private mutating func drop(
-        from entry: Entry, _ now: Int, _ cancelled: Set<Int>, besides others: ArraySlice<Entry> = []
-    ) {
-        let count = entry.items.count
-        entry.items.removeAll { item in
-            let hasExpired = item.deadline.map { $0 <= now } ?? false
-            guard cancelled.contains(item.step) || hasExpired else { return false }
-            dropped.append(.init(step: item.step, reason: cancelled.contains(item.step) ? .cancelled : .timedOut))
-            return true
+    /// Drops items of an entry, which goes when it has none left; has the entry that formed after it was full make up for them.
+    private mutating func drop(from number: Int, _ now: Int, _ cancelled: Set<Int>) {
+        let count = entries[number]?.items.count ?? 0
+        dropItems(of: number, now, cancelled)
+        guard let entry = entries[number], entry.items.count < count, entry.isClosed else { return }
+        let size = rules[entry.items[0].model].size
+        entries[number]?.isClosed = entry.rows >= size
+        guard let next = (line + aside).first(where: { $0 != number && canJoin($0, entry.items[0]) }) else { return }
+        dropItems(of: next, now, cancelled)
+        while entries[number].map({ $0.rows < size }) == true, let item = entries[next]?.items.first {
+            entries[next]?.items.removeFirst()
+            join(number, item)
         }
-        if entry.items.count < count, let first = entry.items.first {
-            refill(entry, like: first, from: line + aside + others)
-        }
+        forget(ifEmpty: next)
+        // There is one entry at a time that can be joined.
+        if entries[next] != nil { entries[number]?.isClosed = true }
     }
 
-    /// Members of the batch that forms behind `entry` take the places that have become free.
-    private mutating func refill(_ entry: Entry, like first: Item, from others: [Entry]) {
-        let size = rules[first.model].size
-        if let next = others.first(where: { $0 !== entry && canJoin($0, first) }) {
-            while entry.rows < size, !next.items.isEmpty { entry.items.append(next.items.removeFirst()) }
-            guard next.items.isEmpty else { return }
-            next.isClosed = true
-            aside.removeAll { $0 === next }
-            line.removeAll { $0 === next }
+    private mutating func dropItems(of number: Int, _ now: Int, _ cancelled: Set<Int>) {
+        for item in entries[number]?.items ?? [] {
+            let hasExpired = item.deadline.map { $0 <= now } ?? false
+            guard cancelled.contains(item.step) || hasExpired else { continue }
+            dropped.append(.init(step: item.step, reason: cancelled.contains(item.step) ? .cancelled : .timedOut))
+            entries[number]?.items.removeAll { $0.step == item.step }
         }
-        if entry.rows < size { entry.isClosed = false }
+        forget(ifEmpty: number)
+    }
+
+    private mutating func forget(ifEmpty number: Int) {
+        guard let entry = entries[number], entry.items.isEmpty else { return }
+        entries[number] = nil
+        line.removeAll { $0 == number }
+        aside.removeAll { $0 == number }
     }
 
     mutating func takeDropped() -> [NumberedQueue.Dropped] {

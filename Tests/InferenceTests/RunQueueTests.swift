@@ -342,11 +342,34 @@ import Testing
         #expect(queue.next() == [0, 2, 3])
     }
 
-    @Test mutating func `those who came when a batch was full take the places of members that it loses`() throws {
+    @Test mutating func `those who came when a batch was full take the places of members that leave it`() throws {
         let model = try queue.model(.init(size: 3, minimum: 3))
-        for timeout in [nil, 5, nil, nil] as [Int?] { try queue.add(model, timeout: timeout) }
+        for timeout in [nil, 5, nil, nil, nil] as [Int?] { try queue.add(model, timeout: timeout) }
         queue.advance(milliseconds: 6)
         #expect([queue.next(), queue.next()] == [[0, 2, 3], nil])
+        #expect(queue.queue.stepCount == 1)
+        try queue.add(model)
+        try queue.add(model)
+        #expect(queue.next() == [4, 5, 6])
+    }
+
+    @Test mutating func `when all have moved up the batch can be joined`() throws {
+        let model = try queue.model(.init(size: 4, minimum: 4))
+        for timeout in [nil, 5, 5, nil, nil] as [Int?] { try queue.add(model, timeout: timeout) }
+        queue.advance(milliseconds: 6)
+        #expect(queue.next() == nil)
+        #expect(queue.queue.jobCount == 0)
+        try queue.add(model)
+        #expect(queue.next() == [0, 3, 4, 5])
+        #expect(queue.queue.isEmpty)
+    }
+
+    @Test mutating func `nobody moves up whose own time has run out`() throws {
+        let model = try queue.model(.init(size: 3, minimum: 2))
+        for timeout in [nil, 5, nil, 5, nil] as [Int?] { try queue.add(model, timeout: timeout) }
+        queue.advance(milliseconds: 6)
+        #expect(queue.next() == [0, 2, 4])
+        #expect(queue.dropped().map(\.step) == [1, 3])
         #expect(queue.queue.isEmpty && queue.queue.stepCount == 0)
     }
 

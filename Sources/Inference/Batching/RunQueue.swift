@@ -131,25 +131,18 @@ struct RunQueue {
 
     /// A batch has lost members: those who came when it was full take their places, and if none are left it may be joined
     /// again.
-    private mutating func refill(_ batch: Batch) {
+    private mutating func refill(_ batch: Batch, _ now: Instant) {
         if let next = forming[batch.key], next !== batch {
+            for (step, reason) in next.removeMembers({ $0.request.dropReason(now) }) { drop(step, reason) }
             while !batch.isFull, let step = next.members.first, batch.join(step) { next.removeFirst() }
             guard next.members.isEmpty else { return }
             close(next)
-            remove(next)
+            setAside.removeAll { $0 === next }
+            jobs.removeAll { if case .batch(let other) = $0 { other === next } else { false } }
         }
         guard !batch.isFull else { return }
         batch.isClosed = false
         forming[batch.key] = batch
-    }
-
-    /// Removes a batch that has no members any more.
-    private mutating func remove(_ batch: Batch) {
-        if batch.isSetAside {
-            setAside.removeAll { $0 === batch }
-        } else {
-            jobs.removeAll { if case .batch(let other) = $0 { other === batch } else { false } }
-        }
     }
 
     private mutating func forget(_ step: ReadyStep) {
@@ -199,7 +192,7 @@ struct RunQueue {
     private mutating func dropMembers(of batch: Batch, _ now: Instant) {
         let removed = batch.removeMembers { $0.request.dropReason(now) }
         for (step, reason) in removed { drop(step, reason) }
-        if !removed.isEmpty, !batch.members.isEmpty { refill(batch) }
+        if !removed.isEmpty, !batch.members.isEmpty { refill(batch, now) }
     }
 
     /// Whether a step's time may have run out.
