@@ -210,11 +210,10 @@ import Testing
         setup.configuration.threadsPerQueue = threads
         try setup.withEngine { fixture in
             let models = try ["CPU", "CPU:1"].map { try fixture.load($0, device: $0) }
-            fixture.engine.defersWakeUps = true
-            fixture.engine.wakeWorkers()
             for round in 1...300 {
+                fixture.engine.beginRound()
                 for value in 0..<round % 5 { try fixture.submit(Float(value), to: models[value % 2]) }
-                fixture.engine.wakeWorkers()
+                fixture.engine.endRound()
                 try #expect(fixture.inbox.wait(for: round % 5).count == (1...round).reduce(0) { $0 + $1 % 5 })
             }
         }
@@ -224,15 +223,25 @@ import Testing
         try withEngine { fixture in
             let model = try fixture.load(batching: .init(size: 100))
             let queue = try #require(model.readyQueue)
-            fixture.engine.defersWakeUps = true
             for round in 1...20 {
                 try queue.awaitIdleness(of: 1)
+                fixture.engine.beginRound()
                 for value in 1...5 { try fixture.submit(Float(value), to: model) }
                 #expect(queue.depth.steps == 5 && queue.idleWorkerCount == 1)
-                fixture.engine.wakeWorkers()
+                fixture.engine.endRound()
                 try fixture.inbox.wait(for: 5)
                 #expect(queue.counters.batches == round && queue.counters.batchedRequests == 5 * round)
             }
+        }
+    }
+
+    @Test func `what comes between two rounds wakes a worker by itself`() throws {
+        try withEngine { fixture in
+            let model = try fixture.load()
+            fixture.engine.beginRound()
+            fixture.engine.endRound()
+            try fixture.submit(1, to: model)
+            try #expect(fixture.inbox.wait(for: 1) == [.echo(1)])
         }
     }
 
@@ -243,10 +252,10 @@ import Testing
             return FakeModel()
         }
         try setup.withEngine { fixture in
-            fixture.engine.defersWakeUps = true
+            fixture.engine.beginRound()
             let model = try fixture.store()
             for value in 1...5 { try fixture.submit(Float(value), to: model) }
-            fixture.engine.wakeWorkers()
+            fixture.engine.endRound()
             mayLoad.open()
             try #expect(fixture.inbox.wait(for: 5) == (1...5).map { .echo(Float($0)) })
         }
@@ -255,14 +264,14 @@ import Testing
     @Test func `steps that follow need nobody either`() throws {
         try withEngine { fixture in
             let models = try ["CPU", "CPU:1", "GPU"].map { try fixture.load($0, device: $0) }
-            fixture.engine.defersWakeUps = true
+            fixture.engine.beginRound()
             var plan = RequestPlan()
             var slot = plan.add(try makeTensor(.float, [Float(4)]))
             for number in 0..<30 {
                 slot = plan.add(.model(models[number % 3]), inputs: [slot], outputCount: 1).lowerBound
             }
             fixture.engine.submit(fixture.inbox.request(plan))
-            fixture.engine.wakeWorkers()
+            fixture.engine.endRound()
             try #expect(fixture.inbox.wait(for: 1) == [.outputs(Array(repeating: [4], count: 30))])
         }
     }
