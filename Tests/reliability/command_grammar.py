@@ -92,10 +92,12 @@ class Grammar:
 
     def command(self) -> Command:
         """A command, as a rule a damaged one."""
-        command = self._valid()
-        while self._random.random() < 0.6:
-            self._damage(command)
-        return command
+        while True:
+            command = self._valid()
+            while self._random.random() < 0.6:
+                self._damage(command)
+            if not _asks_to_wait_for_ever(command):
+                return command
 
     # Valid commands
 
@@ -146,8 +148,9 @@ class Grammar:
         if self._random.random() < 0.2:
             command += [b"BATCHSIZE", self._choice((b"0", b"4", b"3.0"))]
             if self._random.random() < 0.5:
-                command += [b"MINBATCHSIZE", self._choice((b"0", b"2"))]
-                if self._random.random() < 0.5:
+                minimum = self._choice((b"0", b"2"))
+                command += [b"MINBATCHSIZE", minimum]
+                if minimum == b"2" or self._random.random() < 0.5:
                     command += [b"MINBATCHTIMEOUT", b"1"]
         if self._random.random() < 0.15:
             command[2] = self._choice((b"TF", b"TORCH", b"TFLITE"))
@@ -311,3 +314,11 @@ class Grammar:
         if share < 0.9:
             return self._choice(_NASTY)
         return self._random.randbytes(self._random.randrange(40))
+
+
+def _asks_to_wait_for_ever(command: Command) -> bool:
+    """Whether it may store a model whose runs wait for others without limit: they would keep their client, as they should."""
+    words = [word.upper() for word in command]
+    pairs = list(zip(words, words[1:]))
+    has_limit = (b"MINBATCHTIMEOUT", b"1") in pairs
+    return not has_limit and any(word == b"MINBATCHSIZE" and value not in (b"0", b"-1") for word, value in pairs)
