@@ -19,15 +19,28 @@ public struct BackgroundServer: Sendable {
         isClosing.store(true, ordering: .releasing)
     }
 
+    /// Takes the server's lock; false when the server is about to exit.
+    ///
+    /// The lock is free whenever the main thread waits for events. It is tried rather than waited for: Valkey 9.1 lets go of
+    /// it while it exits, inside a command, and dies of a thread that gets it then.
+    private static func lock(_ raw: OpaquePointer) -> Bool {
+        while !isClosing.load(ordering: .acquiring) {
+            if RedisModule_ThreadSafeContextTryLock(raw) == RM_OK { return true }
+            usleep(20)
+        }
+        return false
+    }
+
     /// Runs `body` while no other thread uses the server. Not on the main thread. What `body` changes goes to replicas and
     /// the append-only file.
     public func withLock<Result>(
         _ body: (LockedServer) throws(CommandError) -> Result
     ) throws(CommandError) -> Result {
-        guard !Self.isClosing.load(ordering: .acquiring), let raw = RedisModule_GetThreadSafeContext(nil) else {
+        guard let raw = RedisModule_GetThreadSafeContext(nil) else { throw CommandError("ERR no context") }
+        guard Self.lock(raw) else {
+            RedisModule_FreeThreadSafeContext(raw)
             throw CommandError("ERR the server is shutting down")
         }
-        RedisModule_ThreadSafeContextLock(raw)
         defer {
             RedisModule_FreeThreadSafeContext(raw)
             RedisModule_ThreadSafeContextUnlock(raw)

@@ -252,7 +252,7 @@ typedef struct RedisModuleCommandInfo {
     /* Other threads, and commands of our own */                                                                      \
     X(RedisModuleCtx *, GetThreadSafeContext, (RedisModuleBlockedClient * client), (client))                          \
     X(void, FreeThreadSafeContext, (RedisModuleCtx * ctx), (ctx))                                                     \
-    X(void, ThreadSafeContextLock, (RedisModuleCtx * ctx), (ctx))                                                     \
+    X(int, ThreadSafeContextTryLock, (RedisModuleCtx * ctx), (ctx))                                                   \
     X(void, ThreadSafeContextUnlock, (RedisModuleCtx * ctx), (ctx))                                                   \
     X(int, GetSelectedDb, (RedisModuleCtx * ctx), (ctx))                                                              \
     X(int, SelectDb, (RedisModuleCtx * ctx, int database), (ctx, database))                                           \
