@@ -10,16 +10,19 @@ final class FakeModel: LoadedModel {
     let inputNames: [String]
     let outputNames: [String]
     let memoryUsage = 0
+    let costFollowsFromShapes: Bool
     private let onRun: Run
     private let onWarmUp: @Sendable () -> Void
     private let onRelease: @Sendable () -> Void
 
     init(
-        inputNames: [String] = ["x"], outputNames: [String] = ["y"], onRun: @escaping Run = { inputs, _ in inputs },
+        inputNames: [String] = ["x"], outputNames: [String] = ["y"], costFollowsFromShapes: Bool = false,
+        onRun: @escaping Run = { inputs, _ in inputs },
         onWarmUp: @escaping @Sendable () -> Void = {}, onRelease: @escaping @Sendable () -> Void = {}
     ) {
         self.inputNames = inputNames
         self.outputNames = outputNames
+        self.costFollowsFromShapes = costFollowsFromShapes
         self.onRun = onRun
         self.onWarmUp = onWarmUp
         self.onRelease = onRelease
