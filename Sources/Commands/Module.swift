@@ -78,7 +78,9 @@ public enum Module {
             guard module.register(command) else { return false }
         }
         let hasInfo = module.onInfo { InfoSections(version: version, gitSHA: gitSHA).write(to: $0) }
-        InferenceEngine.shared.defersWakeUps = module.onRoundEnd { InferenceEngine.shared.wakeWorkers() }
+        // Where the server has no such events, every request wakes a worker.
+        _ = module.onRounds(
+            begin: { InferenceEngine.shared.beginRound() }, end: { InferenceEngine.shared.endRound() })
         let hasCron = module.onCron { InferenceEngine.shared.endOverdueRuns() }
         let hasShutdown = module.onShutdown {
             BackgroundServer.close()

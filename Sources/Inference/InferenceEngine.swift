@@ -40,12 +40,13 @@ public final class InferenceEngine: @unchecked Sendable {
     private let queues = Mutex<[String: DeviceQueue]>([:])
     /// Engines whose absence the operator has been told of.
     private let reportedEngines = Mutex<Set<String>>([])
+    private let passedTrials = PassedTrials()
     /// Where relative library paths start.
     private let backendsPath = Mutex("")
 
-    /// Whether workers are woken by ``wakeWorkers()``, once for all that came in one round of the server's events, and not
-    /// by each request. Set before the first request.
-    public var defersWakeUps = false
+    /// Whether the server is in a round of events, at whose end ``endRound()`` will wake workers: once for all requests of the
+    /// round, and not by each. Main thread only.
+    private var isInRound = false
     /// Queues to which steps have been added since workers were last woken. Main thread only.
     private var sleepingQueues: [DeviceQueue] = []
 
@@ -258,18 +259,20 @@ extension InferenceEngine {
         return (try backend.compile(definition), try queue(for: definition.identity.device.queueName))
     }
 
-    /// Has another process load the artifact first, if so configured.
+    /// Has another process load the artifact first, if so configured, and if it has not loaded the same before.
     private func tryOut(
         _ identity: ArtifactIdentity, _ content: ModelBlob, inputNames: [String], outputNames: [String] = []
     ) throws(InferenceError) {
         guard let checker = configuration.modelChecker, let library = registry.libraryPath(identity.backend) else {
             return
         }
-        let settings = configuration.engineSettings
-        try checker.check(
-            ModelCheckRequest(
-                identity, library: library, timeout: checker.timeout, settings: settings, inputNames: inputNames,
-                outputNames: outputNames), content)
+        let request = ModelCheckRequest(
+            identity, library: library, timeout: checker.timeout, settings: configuration.engineSettings,
+            inputNames: inputNames, outputNames: outputNames)
+        let fingerprint = PassedTrials.Fingerprint(request, content)
+        guard !passedTrials.contains(fingerprint) else { return }
+        try checker.check(request, content)
+        passedTrials.insert(fingerprint)
     }
 
     /// The last reference to an artifact has gone: forget its name, and give its memory back where nobody waits.
@@ -292,8 +295,8 @@ extension InferenceEngine {
 // MARK: Execution
 
 extension InferenceEngine: InferenceRequest.Dispatcher {
-    /// Begins with a request; its receiver is told when it has ended, which may be at once. Main thread only, once
-    /// ``defersWakeUps`` is set.
+    /// Begins with a request; its receiver is told when it has ended, which may be at once. Main thread only, unless
+    /// there are no rounds.
     public func submit(_ request: InferenceRequest) {
         request.start(self)
     }
@@ -317,7 +320,7 @@ extension InferenceEngine: InferenceRequest.Dispatcher {
     }
 
     private func enqueue(_ step: ReadyStep, _ queue: DeviceQueue, from origin: StepOrigin) {
-        let isDeferred = origin.isClient && defersWakeUps
+        let isDeferred = origin.isClient && isInRound
         do throws(InferenceError) {
             try queue.submit(step, from: origin, wakesWorkers: !isDeferred)
         } catch {
@@ -336,8 +339,14 @@ extension InferenceEngine: InferenceRequest.Dispatcher {
         request.start(inline)
     }
 
-    /// Wakes the workers for everything that has been submitted since the last call. Main thread only.
-    public func wakeWorkers() {
+    /// A round of the server's events begins: ``endRound()`` is to follow. Main thread only.
+    public func beginRound() {
+        isInRound = true
+    }
+
+    /// Wakes the workers for everything that has been submitted in this round. Main thread only.
+    public func endRound() {
+        isInRound = false
         inline.renewBudget()
         guard !sleepingQueues.isEmpty else { return }
         for queue in sleepingQueues { queue.wakeWorkers() }

@@ -5,6 +5,7 @@ internal import CRedisModule
 private enum Callbacks {
     nonisolated(unsafe) static var info: (InfoWriter) -> Void = { _ in }
     nonisolated(unsafe) static var cron: () -> Void = {}
+    nonisolated(unsafe) static var roundBegin: () -> Void = {}
     nonisolated(unsafe) static var roundEnd: () -> Void = {}
     nonisolated(unsafe) static var shutdown: () -> Void = {}
 }
@@ -25,13 +26,14 @@ extension ModuleContext {
         return RedisModule_SubscribeToServerEvent(raw, event) { _, _, _, _ in Callbacks.cron() } == RM_OK
     }
 
-    /// Has `body` called at the end of every round of the server's events: when the commands that had come have been run, and
-    /// before the server waits for more.
-    public func onRoundEnd(_ body: @escaping () -> Void) -> Bool {
-        Callbacks.roundEnd = body
+    /// Has `begin` called when the server has waited for events and is about to serve them, and `end` when it has and is about
+    /// to wait for more. Some servers run commands in between: those that stood behind a blocking one in a pipeline.
+    public func onRounds(begin: @escaping () -> Void, end: @escaping () -> Void) -> Bool {
+        Callbacks.roundBegin = begin
+        Callbacks.roundEnd = end
         let event = RedisModuleEvent(id: UInt64(RM_EVENT_EVENT_LOOP), dataver: 1)
         return RedisModule_SubscribeToServerEvent(raw, event) { _, _, subevent, _ in
-            if subevent == RM_SUBEVENT_BEFORE_SLEEP { Callbacks.roundEnd() }
+            if subevent == RM_SUBEVENT_BEFORE_SLEEP { Callbacks.roundEnd() } else { Callbacks.roundBegin() }
         } == RM_OK
     }
 

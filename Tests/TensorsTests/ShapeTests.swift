@@ -62,3 +62,21 @@ import Testing
         #expect(Shape(left) != Shape(right))
     }
 }
+
+@Suite struct ShapeRowsTests {
+    @Test(arguments: [[5], [5, 2], Array(1...8), Array(1...9), Array(1...20)])
+    func `another first dimension leaves the others`(dimensions: [Int]) {
+        let shape = Shape(dimensions)
+        #expect(shape.withFirst(77).dimensions == [77] + dimensions.dropFirst())
+        #expect(shape.dimensions == dimensions)
+        #expect(shape.withFirst(77).hasSameRows(as: shape))
+    }
+
+    @Test(arguments: [
+        ([], []), ([], [1]), ([1], []), ([2], [2, 1]), ([2, 1], [2]), ([2, 3], [2, 4]), ([2, 3, 4], [2, 4, 3]),
+        (Array(1...9), Array(1...8) + [10]),
+    ])
+    func `other dimensions, or none, are other rows`(left: [Int], right: [Int]) {
+        #expect(!Shape(left).hasSameRows(as: Shape(right)))
+    }
+}

@@ -4,12 +4,17 @@ One server per test file and kind. A test file may set ``MODULE_ARGS`` and ``SER
 have its server started with them. ``KEPT_KEYS`` names keys of the first database that stay from test to test, because
 they are expensive to make. Tests that need a server of their own ask for ``start_server``.
 
+What only an engine has to say (its answers, its errors, what it refuses) is the same on every server. Tests of that have
+the mark ``one_server`` and run on one of the servers, which differs from file to file; ``every_server`` within such a
+file overrules it. That all engines store, run, save and end on every server is what test_s5_engines_together.py checks.
+
 `make test-integration` runs several processes at once (see support/parallel.py), which changes how long things take: a
 test that measures time or use of the processor needs the mark ``alone``. By hand there is one process.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -49,7 +54,14 @@ def _is_one_of_several(config: pytest.Config) -> bool:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server_kind" in metafunc.fixturenames:
         kinds = kinds_from_environment()
+        if _needs_one_server(metafunc.definition):
+            kinds = [kinds[zlib.crc32(metafunc.definition.path.name.encode()) % len(kinds)]]
         metafunc.parametrize("server_kind", kinds, ids=[kind.name for kind in kinds], scope="module", indirect=True)
+
+
+def _needs_one_server(definition: pytest.Item) -> bool:
+    marks = [mark.name for mark in definition.iter_markers() if mark.name in ("one_server", "every_server")]
+    return marks[:1] == ["one_server"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

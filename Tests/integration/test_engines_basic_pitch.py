@@ -16,6 +16,7 @@ from support.tensors import names, run_model, store_model
 from support.tf_models import archive
 from support.workshop import from_environment, handed_over, made_with_tensorflow
 
+pytestmark = pytest.mark.one_server
 TOLERANCE = 1e-3
 RATE = 22050
 WINDOW = 43844

@@ -10,6 +10,7 @@ import redis
 from support import fraud_models
 from support.tensors import names, run_model, store_model
 
+pytestmark = pytest.mark.one_server
 TOLERANCE = 1e-5
 NAMES = ("INPUTS", 2, *fraud_models.INPUTS, "OUTPUTS", 1, fraud_models.OUTPUT)
 

@@ -13,6 +13,7 @@ from support.tensors import run_model, store_model
 from support.wordpiece import WordPiece
 from support.workshop import from_environment, handed_over, made_with_torch
 
+pytestmark = pytest.mark.one_server
 TOLERANCE = 1e-5
 SENTENCES = (
     "The weather is lovely today.",

@@ -16,6 +16,7 @@ from support.audio import speech
 from support.tensors import get_tensor, run_model, set_tensor, store_model
 from support.workshop import from_environment, handed_over, made_with_torch
 
+pytestmark = pytest.mark.one_server
 TOLERANCE = 1e-4
 RATE = 16000
 CHUNK, CONTEXT = 512, 64

@@ -17,6 +17,7 @@ from support.commands import execute, get_tensor, set_tensor
 from support.resp import OK, Error, RawClient
 
 REFUSED = Error("ERR TorchScript holds a tensor that is larger than its data")
+pytestmark = pytest.mark.one_server
 MODULE_ARGS = ("MODEL_CHECK", "NO")
 """What is tested is the engine's part; in a process of its own the same code looks first."""
 

@@ -66,6 +66,7 @@ def expected(magika_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> l
     return [Expected(path, str(result.dl.label), result.score) for path, result in zip(paths, results)]
 
 
+@pytest.mark.one_server
 def test_labels_and_scores_equal_the_package(
     client: redis.Redis, magika_folder: Path, config: MagikaConfig, expected: list[Expected]
 ) -> None:
@@ -79,6 +80,7 @@ def test_labels_and_scores_equal_the_package(
     assert len({file.label for file in expected}) >= MINIMUM_LABELS
 
 
+@pytest.mark.one_server
 def test_many_files_in_one_batch(
     client: redis.Redis, magika_folder: Path, config: MagikaConfig, expected: list[Expected]
 ) -> None:

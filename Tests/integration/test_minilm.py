@@ -76,6 +76,7 @@ def server_embeddings(client: redis.Redis, inputs: list[np.ndarray], key: str = 
     return embeddings
 
 
+@pytest.mark.one_server
 def test_batch_equals_onnx_runtime(
     stored: redis.Redis, session: onnxruntime.InferenceSession, tokenizer: WordPiece
 ) -> None:
@@ -86,6 +87,7 @@ def test_batch_equals_onnx_runtime(
     np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.one_server
 def test_single_sentences_equal_onnx_runtime(
     stored: redis.Redis, session: onnxruntime.InferenceSession, tokenizer: WordPiece
 ) -> None:
@@ -95,11 +97,13 @@ def test_single_sentences_equal_onnx_runtime(
         np.testing.assert_allclose(server_embeddings(stored, inputs), expected, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.one_server
 def test_embeddings_equal_plain_numpy(stored: redis.Redis, tokenizer: WordPiece, plain_embeddings: np.ndarray) -> None:
     actual = server_embeddings(stored, tokenizer.batch(SENTENCES))
     np.testing.assert_allclose(actual, plain_embeddings, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.one_server
 def test_distances_are_the_published_ones(stored: redis.Redis, tokenizer: WordPiece) -> None:
     vectors = server_embeddings(stored, tokenizer.batch(PUBLISHED_SENTENCES))
     manhattan = np.abs(vectors[:, None] - vectors[None]).sum(axis=-1)

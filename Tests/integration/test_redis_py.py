@@ -16,6 +16,7 @@ from support.scripts import GATE, script_command, store_script_command
 from support.wait import eventually
 
 MODEL = onnx_models.add_constant(1)
+TWICE = "def twice(tensors: List[Tensor], keys: List[str], args: List[str]):\n    return tensors[0] * 2\n"
 STORE = ["AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", MODEL]
 PROTOCOLS = pytest.mark.parametrize("protocol", [2, 3])
 TRANSACTIONS = pytest.mark.parametrize("transaction", [True, False], ids=["transaction", "plain"])
@@ -134,14 +135,15 @@ def test_plain_pipeline_of_executions(connect, protocol):
 
 
 def test_plain_pipeline_is_no_slower_than_single_commands(connect):
-    """What waits behind an execution goes on when it is done, not with the next round of the server's cron."""
+    """What waits behind an execution by a worker goes on when that is done, not with the next round of the cron."""
     client = connect(2)
+    client.execute_command(*store_script_command("s", TWICE, "twice"))
     client.execute_command(*tensor("x", 0))
     pipeline = client.pipeline(transaction=False)
     seconds = []
     for _ in range(3):
         for _ in range(50):
-            pipeline.execute_command(*execute_command("m", ["x"], ["y"]))
+            pipeline.execute_command(*script_command("s", "twice", ["x"], ["y"]))
         started = time.monotonic()
         assert pipeline.execute() == [b"OK"] * 50
         seconds.append(time.monotonic() - started)
@@ -258,10 +260,8 @@ def test_asyncio_many_connections(in_loop, protocol):
 @PROTOCOLS
 def test_asyncio_mixture(in_loop, server, protocol):
     """Tensors, runs, DAGs, scripts and stores of models at the same time; every reply is the one of its command."""
-    script = "def twice(tensors: List[Tensor], keys: List[str], args: List[str]):\n    return tensors[0] * 2\n"
-
     async def body(client):
-        await client.execute_command(*store_script_command("s", script, "twice"))
+        await client.execute_command(*store_script_command("s", TWICE, "twice"))
         await client.execute_command(*tensor("x", 10))
 
         async def run(number):
@@ -311,7 +311,8 @@ def test_asyncio_cancellation(in_loop, server):
 
     async def body(client):
         await client.execute_command(*store_script_command("s", GATE, "wait_for"))
-        waiting = asyncio.create_task(client.execute_command(*script_command("s", "wait_for", [], ["out"], keys=["gate"])))
+        command = script_command("s", "wait_for", [], ["out"], keys=["gate"])
+        waiting = asyncio.create_task(client.execute_command(*command))
         while (await client.info("clients"))["blocked_clients"] == 0:
             await asyncio.sleep(0)
         waiting.cancel()

@@ -24,6 +24,7 @@ ROUNDS = dict.fromkeys((*FORMATS, SCRIPT), 40) | {"saved_model": 15}
 LIMIT_SECONDS = 240
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(LIMIT_SECONDS)
 def test_all_engines_at_once(start_server):
     """Every answer is right, and there are no threads but those that the configuration explains."""

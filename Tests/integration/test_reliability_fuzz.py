@@ -72,6 +72,7 @@ def test_commands(start_server):
     assert after.used_memory < before.used_memory + MEMORY_TOLERANCE_BYTES, f"seed {seed}: {before} -> {after}"
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("name", MODEL_FILES)
 def test_damaged_model_files(start_server, name):
     """A file that the engine takes for a model runs or fails, in time; another is refused."""
@@ -85,6 +86,7 @@ def test_damaged_model_files(start_server, name):
     assert tally.outcomes["stored"] > count // 10 and tally.outcomes["refused"] > count // 10, tally
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("name", MODEL_FILES)
 def test_files_that_are_no_models(start_server, name):
     """Of another engine, of a newer version, empty, or with a header that claims two gigabytes: an error each."""

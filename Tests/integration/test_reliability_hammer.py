@@ -6,9 +6,9 @@ import secrets
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from reliability.engine_models import ENGINES  # noqa: E402
 from reliability.hammer import hammer  # noqa: E402
@@ -20,6 +20,7 @@ SECONDS = 5
 LIMIT_SECONDS = 240
 
 
+@pytest.mark.alone
 def test_no_lost_or_crossed_answer(start_server):
     """Every client gets its own answers, and afterwards memory, threads and connections are what they were."""
     seed = secrets.token_hex(4)
@@ -28,6 +29,7 @@ def test_no_lost_or_crossed_answer(start_server):
     assert len(result.tally) == 10 and result.tally.total() > 500, result.tally
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(LIMIT_SECONDS)
 def test_all_commands_while_clients_are_killed(start_server):
     """Every request is answered, or its connection was cut on purpose; PING from outside is answered in time."""

@@ -70,7 +70,13 @@ def test_tensors(aof):
     raw.call(*words("AI.TENSORSET scalar DOUBLE VALUES 0.5"))
     raw.call(*words("AI.TENSORSET text STRING 3 VALUES a", "", "é"))
     commands = rewritten(aof)
-    assert commands[b"AI.TENSORSET", b"matrix"] == [b"INT16", b"2", b"3", b"BLOB", np.arange(1, 7, dtype=np.int16).tobytes()]
+    assert commands[b"AI.TENSORSET", b"matrix"] == [
+        b"INT16",
+        b"2",
+        b"3",
+        b"BLOB",
+        np.arange(1, 7, dtype=np.int16).tobytes(),
+    ]
     assert commands[b"AI.TENSORSET", b"scalar"] == [b"DOUBLE", b"BLOB", np.float64(0.5).tobytes()]
     assert commands[b"AI.TENSORSET", b"text"] == [b"STRING", b"3", b"BLOB", b"a\0\0\xc3\xa9\0"]
 
@@ -113,7 +119,9 @@ def test_everything_is_as_before(aof, is_rewritten):
     set_tensor(raw, "expires", [1])
     raw.call("EXPIRE", "expires", 1000)
     set_tensor(raw, "x", np.ones((3, 2), dtype=np.float32))
-    store_model(raw, "m", MODEL, "TAG", b"v\0\xff", "BATCHSIZE", 8, "MINBATCHSIZE", 2, "MINBATCHTIMEOUT", 50, device="cpu")
+    store_model(
+        raw, "m", MODEL, "TAG", b"v\0\xff", "BATCHSIZE", 8, "MINBATCHSIZE", 2, "MINBATCHTIMEOUT", 50, device="cpu"
+    )
     store_model(raw, "plain", onnx_models.add_constant(1))
     store_model(raw, "zero", onnx_models.non_zero())
     set_tensor(raw, "zeros", np.zeros((2, 3), dtype=np.float32))

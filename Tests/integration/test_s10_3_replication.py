@@ -134,7 +134,12 @@ def test_in_transactions_and_scripts_of_the_server(pair):
 def test_a_promoted_replica_runs_its_models(pair):
     primary, replica = pair
     raw = caught_up(*pair)
-    for command in ("AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y", "AI.TENSORSET t INT8 1", "AI.MODELDEL m", "AI.CONFIG GET x"):
+    for command in (
+        "AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y",
+        "AI.TENSORSET t INT8 1",
+        "AI.MODELDEL m",
+        "AI.CONFIG GET x",
+    ):
         reply = raw.call(*words(command))
         assert isinstance(reply, Error) and reply.text.startswith("READONLY "), (command, reply)
     assert raw.call("REPLICAOF", "NO", "ONE") == OK

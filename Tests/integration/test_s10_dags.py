@@ -60,13 +60,19 @@ class TestReplication:
         raw = primary.raw()
         command = (
             "AI.DAGEXECUTE LOAD 1 x PERSIST 5 y scalar text flags x |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y"
-            " |> AI.TENSORSET scalar INT64 VALUES 7 |> AI.TENSORSET flags BOOL 2 1 VALUES 1 0 |> AI.TENSORSET inside INT8 1"
+            " |> AI.TENSORSET scalar INT64 VALUES 7 |> AI.TENSORSET flags BOOL 2 1 VALUES 1 0"
+            " |> AI.TENSORSET inside INT8 1"
             " |> AI.TENSORSET text STRING 2 VALUES one"
         )
         assert raw.call(*words(command), "") == [OK] * 5
         copy = caught_up(primary, replica)
         assert counted(listener.commands()) == {"ai.tensorset": 5}
-        assert [get_tensor(copy, key).tolist() for key in ("x", "y", "scalar", "flags")] == [[5], [6], 7, [[True], [False]]]
+        assert [get_tensor(copy, key).tolist() for key in ("x", "y", "scalar", "flags")] == [
+            [5],
+            [6],
+            7,
+            [[True], [False]],
+        ]
         assert copy.call("AI.TENSORGET", "text", "VALUES") == [b"one", b""]
         assert stats(copy, "m")["calls"] == 0
 
@@ -98,7 +104,9 @@ class TestReplication:
         store_model(raw, "b", onnx_models.add_constant(1, ["n", 2]), "BATCHSIZE", 10, "MINBATCHSIZE", 3)
         set_tensor(raw, "rows", [[1, 2], [3, 4]])
         [waiting] = queue(primary, execute_command("b", ["rows"], ["y"]))
-        assert raw.call(*words("AI.DAGEXECUTE LOAD 1 rows PERSIST 1 z |> AI.MODELEXECUTE b INPUTS 1 rows OUTPUTS 1 z")) == [OK]
+        assert raw.call(
+            *words("AI.DAGEXECUTE LOAD 1 rows PERSIST 1 z |> AI.MODELEXECUTE b INPUTS 1 rows OUTPUTS 1 z")
+        ) == [OK]
         assert waiting.read() == OK
         copy = caught_up(primary, replica)
         assert counted(listener.commands()) == {"ai.modelstore": 1, "ai.tensorset": 3}
@@ -124,7 +132,9 @@ class TestReplication:
         log = "|> AI.SCRIPTEXECUTE s log KEYS 1 l INPUTS 1 x ARGS 1 v OUTPUTS 1 y"
         assert raw.call(*words(f"AI.DAGEXECUTE LOAD 1 x PERSIST 1 y {log} {log}")) == [OK, OK]
         reply = raw.call(
-            *words(f"AI.DAGEXECUTE LOAD 2 x wrong PERSIST 1 z {log} |> AI.MODELEXECUTE mul INPUTS 2 x wrong OUTPUTS 1 z")
+            *words(
+                f"AI.DAGEXECUTE LOAD 2 x wrong PERSIST 1 z {log} |> AI.MODELEXECUTE mul INPUTS 2 x wrong OUTPUTS 1 z"
+            )
         )
         assert reply[0] == OK and isinstance(reply[1], Error)
         copy = caught_up(primary, replica)
@@ -187,7 +197,12 @@ class TestTransactions:
     @pytest.mark.parametrize("arguments", ["LOAD 1 x |> AI.TENSORGET x", "LOAD 1 none |> FOO", "FOO", ""])
     def test_dags_are_refused_before_anything_else(self, raw, ready, name, arguments):
         command = words(f"{name} {arguments}")
-        assert raw.pipeline([["MULTI"], ["SET", "k", 1], command, ["EXEC"]]) == [OK, QUEUED, QUEUED, [OK, IN_TRANSACTION]]
+        assert raw.pipeline([["MULTI"], ["SET", "k", 1], command, ["EXEC"]]) == [
+            OK,
+            QUEUED,
+            QUEUED,
+            [OK, IN_TRANSACTION],
+        ]
         assert raw.call("EVAL", "return redis.pcall(unpack(ARGV))", 0, *command) == IN_TRANSACTION
 
     def test_watch_sees_persisted_keys(self, server, raw, ready):
@@ -198,7 +213,8 @@ class TestTransactions:
 
     def test_persisted_keys_are_written_together(self, server, raw, ready):
         """Nobody sees one without the other."""
-        dag = "AI.DAGEXECUTE PERSIST 2 y z |> AI.TENSORSET y FLOAT 1 VALUES {} |> AI.MODELEXECUTE m INPUTS 1 y OUTPUTS 1 z"
+        dag = "AI.DAGEXECUTE PERSIST 2 y z |> AI.TENSORSET y FLOAT 1 VALUES {}"
+        dag += " |> AI.MODELEXECUTE m INPUTS 1 y OUTPUTS 1 z"
         read = [["MULTI"], words("AI.TENSORGET y VALUES"), words("AI.TENSORGET z VALUES"), ["EXEC"]]
         assert raw.call(*words(dag.format(-1))) == [OK, OK]
         with server.raw() as reader:
@@ -212,7 +228,9 @@ class TestTransactions:
 class TestClientsThatLeave:
     """Section 10.5; see also test_s6_1_queue_limits.py."""
 
-    @pytest.mark.parametrize("leave", [lambda client: client.close(), lambda client: client.abort()], ids=["close", "reset"])
+    @pytest.mark.parametrize(
+        "leave", [lambda client: client.close(), lambda client: client.abort()], ids=["close", "reset"]
+    )
     def test_during_a_dag(self, server, raw, ready, leave):
         """Its first operation runs; the others follow, and nothing is written."""
         command = words("AI.DAGEXECUTE LOAD 1 x PERSIST 1 y")

@@ -10,6 +10,8 @@ from support.scripts import GATE, entry_point, occupied_worker, run_script, scri
 from support.scripts import store_script, store_script_command
 from support.wait import eventually
 
+# Where servers start anew: a script is tried out in a process that opens the engine once more.
+QUICK = ("MODEL_CHECK", "NO")
 SOURCE = (
     GATE
     + entry_point("one", "return tensors[0]")
@@ -202,7 +204,8 @@ class TestKeys:
 @pytest.mark.parametrize("preamble", ["yes", "no"])
 @pytest.mark.parametrize("is_rewritten", [True, False], ids=["rewritten", "as sent"])
 def test_append_only_file(start_server, preamble, is_rewritten):
-    server = start_server(config=("--appendonly", "yes", "--appendfsync", "always", "--aof-use-rdb-preamble", preamble))
+    files = ("--appendonly", "yes", "--appendfsync", "always", "--aof-use-rdb-preamble", preamble)
+    server = start_server(*QUICK, config=files)
     raw = server.raw()
     store(raw)
     store_script(raw, "plain", SOURCE, tag="p")
@@ -231,12 +234,13 @@ class TestReplication:
     @pytest.fixture
     def pair(self, start_server):
         """A primary with the scripts and tensors of these tests, and its replica."""
-        primary = start_server()
+        # A primary would wait for five seconds whether more replicas come.
+        primary = start_server(*QUICK, config=("--repl-diskless-sync-delay", "0"))
         raw = primary.raw()
         store(raw)
         store_script(raw, "plain", SOURCE)
         set_tensor(raw, "x", [5])
-        replica = start_server(config=("--replicaof", f"127.0.0.1 {primary.port}"))
+        replica = start_server(*QUICK, config=("--replicaof", f"127.0.0.1 {primary.port}"))
         eventually(lambda: replica.info("replication").get("master_link_status") == "up", "the replica is connected")
         replica.raw().call("CONFIG", "RESETSTAT")
         return primary, replica

@@ -90,14 +90,14 @@ def test_command_info(raw, name):
         ("AI.MODELRUN m INPUTS a", ["m", "a"]),
         # the names inside of a DAG are its own
         ("AI.DAGEXECUTE LOAD 1 a |> AI.TENSORGET a", ["a"]),
-        ("AI.DAGEXECUTE LOAD 2 a b PERSIST 2 c d ROUTING r TIMEOUT 5 |> AI.TENSORSET x FLOAT 1", ["a", "b", "c", "d", "r"]),
+        ("AI.DAGEXECUTE LOAD 2 a b PERSIST 2 c d ROUTING r TIMEOUT 5 |> AI.TENSORGET a", ["a", "b", "c", "d", "r"]),
         ("AI.DAGEXECUTE ROUTING r PERSIST 1 c LOAD 1 a |> AI.TENSORGET a", ["r", "c", "a"]),
         ("AI.DAGEXECUTE LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 x |> AI.TENSORGET x", ["a", "m"]),
-        ("AI.DAGEXECUTE PERSIST 1 c |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y |> AI.MODELEXECUTE n INPUTS 1 y OUTPUTS 1 c",
-         ["c", "m", "n"]),
-        ("AI.DAGEXECUTE LOAD 1 a |> AI.SCRIPTEXECUTE s f INPUTS 1 a OUTPUTS 1 x |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y",
-         ["a", "s", "m"]),
-        ("ai.dagexecute load 1 a persist 1 c routing r |> ai.modelexecute m inputs 1 a outputs 1 c", ["a", "c", "r", "m"]),
+        ("AI.DAGEXECUTE PERSIST 1 c |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y"
+         " |> AI.MODELEXECUTE n INPUTS 1 y OUTPUTS 1 c", ["c", "m", "n"]),
+        ("AI.DAGEXECUTE LOAD 1 a |> AI.SCRIPTEXECUTE s f INPUTS 1 a OUTPUTS 1 x"
+         " |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 1 y", ["a", "s", "m"]),
+        ("ai.dagexecute load 1 a persist 1 c routing r |> ai.modelexecute m inputs 1 a", ["a", "c", "r", "m"]),
         ("AI.DAGEXECUTE_RO LOAD 1 a ROUTING r |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 x", ["a", "r", "m"]),
         ("AI.DAGEXECUTE_RO ROUTING r |> AI.TENSORSET x FLOAT 1", ["r"]),
         # nor are the models and scripts of the deprecated operations reported

@@ -1,4 +1,4 @@
-"""Reference section 3.15: the grammar and the replies of the four DAG commands. Errors: test_s4_9_*, meaning: test_s6_5_*."""
+"""Reference section 3.15: grammar and replies of the four DAG commands. Errors: test_s4_9_*, meaning: test_s6_5_*."""
 
 import itertools
 
@@ -38,21 +38,35 @@ def ready(raw):
         ("AI.DAGEXECUTE LOAD 2 a b |> AI.TENSORGET b VALUES |> AI.TENSORGET a VALUES", [[5], [b"1", b"2"]]),
         ("AI.DAGEXECUTE PERSIST 1 t |> AI.TENSORSET t INT8 1 VALUES 3", [OK]),
         ("AI.DAGEXECUTE ROUTING anything |> AI.TENSORSET t INT8 1 VALUES 3 |> AI.TENSORGET t VALUES", [OK, [3]]),
-        ("AI.DAGEXECUTE LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y VALUES", [OK, [b"2", b"3"]]),
-        ("AI.DAGEXECUTE LOAD 1 a |> AI.SCRIPTEXECUTE s first INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y BLOB",
-         [OK, np.array([1, 2], dtype=np.float32).tobytes()]),
-        ("AI.DAGEXECUTE_RO LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y VALUES", [OK, [b"2", b"3"]]),
+        (
+            "AI.DAGEXECUTE LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y VALUES",
+            [OK, [b"2", b"3"]],
+        ),
+        (
+            "AI.DAGEXECUTE LOAD 1 a |> AI.SCRIPTEXECUTE s first INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y BLOB",
+            [OK, np.array([1, 2], dtype=np.float32).tobytes()],
+        ),
+        (
+            "AI.DAGEXECUTE_RO LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y VALUES",
+            [OK, [b"2", b"3"]],
+        ),
         ("AI.DAGEXECUTE_RO ROUTING r |> AI.TENSORSET t INT8 1 VALUES 3 |> AI.TENSORGET t VALUES", [OK, [3]]),
         ("AI.DAGRUN |> AI.TENSORSET t INT8 1 VALUES 3 |> AI.TENSORGET t VALUES", [OK, [3]]),
         ("AI.DAGRUN LOAD 1 a |> AI.MODELRUN m INPUTS a OUTPUTS y |> AI.TENSORGET y VALUES", [OK, [b"2", b"3"]]),
-        ("AI.DAGRUN LOAD 1 a |> AI.SCRIPTRUN s add INPUTS a $ a OUTPUTS y |> AI.TENSORGET y VALUES", [OK, [b"2", b"4"]]),
+        (
+            "AI.DAGRUN LOAD 1 a |> AI.SCRIPTRUN s add INPUTS a $ a OUTPUTS y |> AI.TENSORGET y VALUES",
+            [OK, [b"2", b"4"]],
+        ),
         ("AI.DAGRUN ROUTING r PERSIST 1 t |> AI.TENSORSET t INT8 1 VALUES 3", [OK]),
         ("AI.DAGRUN_RO |> AI.TENSORSET t INT8 1 VALUES 3", [OK]),
         ("AI.DAGRUN_RO LOAD 1 a |> AI.MODELRUN m INPUTS a OUTPUTS y |> AI.TENSORGET y VALUES", [OK, [b"2", b"3"]]),
         # scripts are allowed in this read-only form, and not in the other
-        ("AI.DAGRUN_RO LOAD 1 a |> AI.SCRIPTRUN s add INPUTS a a OUTPUTS y |> AI.TENSORGET y VALUES", [OK, [b"2", b"4"]]),
+        (
+            "AI.DAGRUN_RO LOAD 1 a |> AI.SCRIPTRUN s add INPUTS a a OUTPUTS y |> AI.TENSORGET y VALUES",
+            [OK, [b"2", b"4"]],
+        ),
     ],
-)  # fmt: skip
+)
 def test_commands(raw, command, reply):
     assert raw.call(*words(command)) == reply
 
@@ -80,9 +94,13 @@ def test_clauses_in_any_order(raw, header):
     assert get_tensor(raw, "y").tolist() == [2, 3]
 
 
-@pytest.mark.parametrize("command, run", [("AI.DAGEXECUTE", "AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y"),
-                                          ("AI.DAGRUN", "AI.MODELRUN m INPUTS a OUTPUTS y")])  # fmt: skip
-@pytest.mark.parametrize("header", [header for n in range(1, 5) for header in itertools.combinations(CLAUSES, n)], ids=" ".join)
+@pytest.mark.parametrize(
+    "command, run",
+    [("AI.DAGEXECUTE", "AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y"), ("AI.DAGRUN", "AI.MODELRUN m INPUTS a OUTPUTS y")],
+)
+@pytest.mark.parametrize(
+    "header", [header for n in range(1, 5) for header in itertools.combinations(CLAUSES, n)], ids=" ".join
+)
 def test_every_selection_of_clauses(raw, command, run, header):
     """What is not LOADed the DAG makes itself."""
     if command == "AI.DAGEXECUTE" and header == ("TIMEOUT 60000",):
@@ -100,7 +118,9 @@ def test_timeouts_that_are_none(raw, timeout):
     assert raw.call(*words(f"AI.DAGRUN TIMEOUT {timeout} |> AI.TENSORSET t INT8 1")) == [OK]
 
 
-@pytest.mark.parametrize("form", ["", "META", "META BLOB", "BLOB META", "META VALUES", "VALUES META", "BLOB", "VALUES", "values"])
+@pytest.mark.parametrize(
+    "form", ["", "META", "META BLOB", "BLOB META", "META VALUES", "VALUES META", "BLOB", "VALUES", "values"]
+)
 @pytest.mark.parametrize("key", ["a", "b", "text", "scalar", "flags"])
 def test_tensorget_replies_as_outside(raw, key, form):
     raw.call("AI.TENSORSET", "text", "STRING", 2, "VALUES", "x", "")
@@ -182,7 +202,20 @@ def test_keywords_as_names(raw):
 def test_binary_names(raw):
     set_tensor(raw, b"i\0\r\n", [1])
     command = ["AI.DAGEXECUTE", "LOAD", 1, b"i\0\r\n", "PERSIST", 1, b"\xff", "|>"]
-    command += ["AI.MODELEXECUTE", "m", "INPUTS", 1, b"i\0\r\n", "OUTPUTS", 1, b"\xff", "|>", "AI.TENSORGET", b"\xff", "VALUES"]
+    command += [
+        "AI.MODELEXECUTE",
+        "m",
+        "INPUTS",
+        1,
+        b"i\0\r\n",
+        "OUTPUTS",
+        1,
+        b"\xff",
+        "|>",
+        "AI.TENSORGET",
+        b"\xff",
+        "VALUES",
+    ]
     assert raw.call(*command) == [OK, [b"2"]]
     assert get_tensor(raw, b"\xff").tolist() == [2]
 

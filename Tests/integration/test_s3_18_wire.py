@@ -37,7 +37,11 @@ def lines(text: str) -> bytes:
 @pytest.mark.parametrize(
     "store, get, reply",
     [
-        ("t FLOAT 1 2 VALUES 5 0.5", "t META VALUES", "*6 $5 dtype $5 FLOAT $5 shape *2 :1 :2 $6 values *2 $1 5 $3 0.5"),
+        (
+            "t FLOAT 1 2 VALUES 5 0.5",
+            "t META VALUES",
+            "*6 $5 dtype $5 FLOAT $5 shape *2 :1 :2 $6 values *2 $1 5 $3 0.5",
+        ),
         ("s INT64 VALUES 7", "s META VALUES", "*6 $5 dtype $5 INT64 $5 shape *0 $6 values *1 :7"),
         ("b BOOL 2 VALUES 1 0", "b VALUES", "*2 :1 :0"),
         ("x STRING 2 VALUES a bc", "x BLOB", "$5 a\0bc\0"),
@@ -80,7 +84,8 @@ def test_failed_dag(raw, wire):
     store_model(raw, "m", onnx_models.mul())
     set_tensor(raw, "a", [[1, 2]])
     reply = wire(
-        "AI.DAGEXECUTE LOAD 1 a |> AI.TENSORSET b FLOAT 1 3 |> AI.MODELEXECUTE m INPUTS 2 a b OUTPUTS 1 c |> AI.TENSORGET c"
+        "AI.DAGEXECUTE LOAD 1 a |> AI.TENSORSET b FLOAT 1 3 |> AI.MODELEXECUTE m INPUTS 2 a b OUTPUTS 1 c"
+        " |> AI.TENSORGET c"
     )
     assert re.fullmatch(rb"\*3\r\n\+OK\r\n-[^\r\n]+\r\n\+NA\r\n", reply), reply
 

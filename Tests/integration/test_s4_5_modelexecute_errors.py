@@ -22,6 +22,12 @@ OUTPUTS_MISSING = Error(
 )
 TIMEOUT_VALUE = Error("ERR No value provided for TIMEOUT")
 TIMEOUT = Error("ERR Invalid value for TIMEOUT")
+MODELS = {
+    "m11": onnx_models.add_constant(1),
+    "m22": onnx_models.sum_and_difference(),
+    **{f"m{inputs}1": onnx_models.sum_of(inputs) for inputs in (3, 4, 5)},
+}
+KEPT_KEYS = tuple(MODELS)
 
 
 def stray(word: str) -> Error:
@@ -31,10 +37,9 @@ def stray(word: str) -> Error:
 @pytest.fixture
 def keys(raw):
     """Models by number of inputs and outputs (m11, m22, m31 ...), tensor ``a``, string ``s``."""
-    store_model(raw, "m11", onnx_models.add_constant(1))
-    store_model(raw, "m22", onnx_models.sum_and_difference())
-    for inputs in (3, 4, 5):
-        store_model(raw, f"m{inputs}1", onnx_models.sum_of(inputs))
+    for key, blob in MODELS.items():
+        if not raw.call("EXISTS", key):
+            store_model(raw, key, blob)
     set_tensor(raw, "a", [1])
     raw.call("SET", "s", "text")
 

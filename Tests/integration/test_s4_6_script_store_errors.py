@@ -88,6 +88,7 @@ def test_scriptset(raw, arguments, error):
         assert reply == error
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize(
     "names, error",
     [
@@ -115,6 +116,7 @@ def test_entry_points(raw, names, error):
     assert raw.call(*command) == Error(error)
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize(
     "source, text",
     [
@@ -144,6 +146,7 @@ def test_the_compilers_own_text(raw, source, text):
     assert text in failure(raw.call(*command))
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize(
     "source",
     [
@@ -171,6 +174,7 @@ FILE_OPERATIONS = {
 }
 
 
+@pytest.mark.one_server
 @pytest.mark.parametrize("name", FILE_OPERATIONS)
 @pytest.mark.parametrize("place", ["function", "unused function", "branch", "loop", "helper"])
 def test_operations_that_leave_the_tensors(raw, tmp_path, name, place):

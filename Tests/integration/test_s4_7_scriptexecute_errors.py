@@ -2,9 +2,9 @@
 
 import pytest
 
-from support.commands import NO_TENSOR, WRONGTYPE, set_tensor, stats, words
+from support.commands import NO_TENSOR, WRONGTYPE, words
 from support.resp import Error
-from support.scripts import NO_SCRIPT, entry_point, store_entry_points
+from support.scripts import NO_SCRIPT, nothing_runs
 
 FIRST = Error("ERR KEYS or INPUTS scope must be provided first for AI.SCRIPTEXECUTE command")
 KEYS_MISSING = Error("ERR Missing arguments after KEYS keyword")
@@ -35,13 +35,8 @@ def stray(word: str) -> Error:
 
 @pytest.fixture(autouse=True)
 def ready(raw):
-    """Script ``s``, tensor ``a``, string ``t``; and nothing may be counted, nor written."""
-    store_entry_points(raw, "s", entry_point("f", "return tensors[0]"))
-    set_tensor(raw, "a", [1])
-    raw.call("SET", "t", "text")
-    yield
-    assert stats(raw, "s")["calls"] == 0
-    assert sorted(raw.call("KEYS", "*")) == [b"a", b"s", b"t"]
+    with nothing_runs(raw):
+        yield
 
 
 @pytest.mark.parametrize(

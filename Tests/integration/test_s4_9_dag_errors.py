@@ -206,7 +206,9 @@ def test_persist_at_the_end_of_a_read_only_dag(raw):
 
 
 @pytest.mark.parametrize("command", ["AI.DAGEXECUTE", "AI.DAGEXECUTE_RO"])
-@pytest.mark.parametrize("arguments", ["TIMEOUT 5 |> AI.TENSORSET x FLOAT 1", "|> AI.TENSORSET x FLOAT 1", "|> FOO a b c"])
+@pytest.mark.parametrize(
+    "arguments", ["TIMEOUT 5 |> AI.TENSORSET x FLOAT 1", "|> AI.TENSORSET x FLOAT 1", "|> FOO a b c"]
+)
 def test_dagexecute_needs_a_clause(raw, command, arguments):
     check(raw, f"{command} {arguments}", NO_CLAUSE)
 
@@ -240,13 +242,19 @@ TENSOR_OPERATIONS = [
     ("AI.TENSORSET x FOO 1", Error("ERR invalid data type")),
     ("AI.TENSORSET x FLOAT 0", Error("ERR invalid or negative value found in tensor shape")),
     ("AI.TENSORSET x FLOAT 1 FOO", Error("ERR invalid or negative value found in tensor shape")),
-    ("AI.TENSORSET x FLOAT 1 BLOB", Error("ERR a single binary string should come after the BLOB argument in 'AI.TENSORSET' command")),
+    (
+        "AI.TENSORSET x FLOAT 1 BLOB",
+        Error("ERR a single binary string should come after the BLOB argument in 'AI.TENSORSET' command"),
+    ),
     ("AI.TENSORSET x FLOAT 1 VALUES", Error("ERR wrong number of values was given in 'AI.TENSORSET' command")),
     ("AI.TENSORSET x FLOAT 1 VALUES 1 2", Error("ERR wrong number of values was given in 'AI.TENSORSET' command")),
     ("AI.TENSORSET x FLOAT 1 VALUES foo", Error("ERR invalid value")),
     ("AI.TENSORSET x FLOAT 1 BLOB abc", Error("ERR data length does not match tensor shape and type")),
     ("AI.TENSORSET x BOOL 1 BLOB x", Error("ERR BOOL tensor elements must be 0 or 1")),
-    ("AI.TENSORSET x STRING 1 BLOB x", Error("ERR Number of string elements in data blob does not match tensor length")),
+    (
+        "AI.TENSORSET x STRING 1 BLOB x",
+        Error("ERR Number of string elements in data blob does not match tensor length"),
+    ),
     ("AI.TENSORGET", TENSORGET_ARITY),
     ("AI.TENSORGET a META BLOB VALUES", TENSORGET_ARITY),
     ("ai.tensorget a META BLOB VALUES", TENSORGET_ARITY),
@@ -254,7 +262,7 @@ TENSOR_OPERATIONS = [
     ("AI.TENSORGET a META FOO", Error("ERR unsupported data format")),
     ("AI.TENSORGET a BLOB VALUES", Error("ERR both BLOB and VALUES specified")),
     ("AI.TENSORGET none FOO", Error("ERR unsupported data format")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("command", ["AI.DAGEXECUTE", "AI.DAGEXECUTE_RO", "AI.DAGRUN", "AI.DAGRUN_RO"])
@@ -278,14 +286,16 @@ MODELEXECUTE = [
     ("m11 INPUTS 1 a OUTPUTS x o", Error("ERR Invalid argument for output_count")),
     ("m11 INPUTS 1 a OUTPUTS 0 o", Error("ERR Output count must be a positive integer")),
     ("m11 INPUTS 1 a OUTPUTS 2 o p", OUTPUT_MISMATCH),
-    ("m22 INPUTS 2 a a OUTPUTS 2 o",
-     Error("ERR number of output keys to AI.MODELEXECUTE command does not match the number of given arguments")),
+    (
+        "m22 INPUTS 2 a a OUTPUTS 2 o",
+        Error("ERR number of output keys to AI.MODELEXECUTE command does not match the number of given arguments"),
+    ),
     ("m11 INPUTS 1 a OUTPUTS 1 o FOO", Error("Invalid argument: FOO")),
     ("m11 INPUTS 1 a OUTPUTS 1 o TIMEOUT 5", NOT_HERE),
     ("m11 INPUTS 1 none OUTPUTS 1 o", NO_INPUT),
     ("m22 INPUTS 2 a b OUTPUTS 2 o p", NO_INPUT),
     ("m11 INPUTS 1 o OUTPUTS 1 o", NO_INPUT),
-]  # fmt: skip
+]
 
 MODELRUN = [
     ("", wrong_arity("AI.MODELRUN")),
@@ -310,12 +320,15 @@ SCRIPTEXECUTE = [
     ("s f KEYS 0 k", Error("ERR Invalid or negative value found in number of KEYS")),
     ("s f INPUTS", Error("ERR Invalid arguments provided to AI.SCRIPTEXECUTE")),
     ("s f INPUTS x a", Error("ERR Invalid argument for inputs count in AI.SCRIPTEXECUTE")),
-    ("s f INPUTS 2 a", Error("ERR number of inputs to AI.SCRIPTEXECUTE command does not match the number of given arguments")),
+    (
+        "s f INPUTS 2 a",
+        Error("ERR number of inputs to AI.SCRIPTEXECUTE command does not match the number of given arguments"),
+    ),
     ("s f INPUTS 1 a INPUTS 1 a", Error("ERR Already Encountered INPUTS scope in AI.SCRIPTEXECUTE command")),
     ("s f INPUTS 1 a FOO", Error("ERR Invalid AI.SCRIPTEXECUTE command. Unexpected argument: FOO")),
     ("s f INPUTS 1 a OUTPUTS 1 o TIMEOUT 5", NOT_HERE),
     ("s f INPUTS 1 none OUTPUTS 1 o", NO_INPUT),
-]  # fmt: skip
+]
 
 SCRIPTRUN = [
     ("", wrong_arity("AI.SCRIPTRUN")),
@@ -404,7 +417,9 @@ def test_check_order(raw, arguments, error):
     check(raw, f"AI.DAGEXECUTE {arguments}", error)
 
 
-@pytest.mark.parametrize("dims", ["4611686018427387905", "4611686018427387904 4", "9223372036854775807", "1000000000000 1000"])
+@pytest.mark.parametrize(
+    "dims", ["4611686018427387905", "4611686018427387904 4", "9223372036854775807", "1000000000000 1000"]
+)
 @pytest.mark.parametrize("data", ["", "BLOB abcd", "VALUES 1"])
 def test_sizes_that_overflow_or_cannot_be_had(server, raw, dims, data):
     reply = raw.call(*words(f"AI.DAGEXECUTE LOAD 1 a |> AI.TENSORSET x FLOAT {dims} {data} |> AI.TENSORGET x"))

@@ -71,6 +71,7 @@ class TestLoading:
         store_script(server.raw())
         assert backends_info(server) == [("Torch_version", "NA")]
 
+    @pytest.mark.one_server
     def test_versions(self, start_server):
         server = start_server(*QUICK)
         for engine in ENGINES:
@@ -81,6 +82,7 @@ class TestLoading:
             assert re.fullmatch(r"\d+\.\d+\.\d+\S*", values[name]), values
         assert values["onnxruntime_maximum_run_sessions_number"] == "1"
 
+    @pytest.mark.one_server
     def test_loadbackend_once_per_process(self, start_server, backends_path):
         raw = start_server(*QUICK).raw()
         for engine in ENGINES:
@@ -91,6 +93,7 @@ class TestLoading:
         for engine in ENGINES:
             assert_doubles(raw, f"{engine.name} CPU")
 
+    @pytest.mark.one_server
     @pytest.mark.parametrize("engine", ENGINES, ids=NAMES)
     def test_loadbackend_of_what_is_another_thing(self, start_server, backends_path, engine):
         """A folder, a library of the system, other engines' libraries: the server lives, and takes the right one."""
@@ -105,6 +108,7 @@ class TestLoading:
         store(raw, engine, "m")
         assert_doubles(raw, "m")
 
+    @pytest.mark.one_server
     def test_a_backend_that_was_refused_does_not_disturb_the_others(self, start_server):
         """Nor the end of the process, in which its library stays."""
         server = start_server(*QUICK)

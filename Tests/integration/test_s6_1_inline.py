@@ -1,5 +1,5 @@
-"""Cheap models run in the main thread when nothing else is to be done (INLINE_EXECUTION_BUDGET). Nobody can tell, but by
-the time: every test here is about a model that has run often enough for that.
+"""Cheap models run in the main thread when nothing else is to be done (INLINE_EXECUTION_BUDGET). Nobody can tell, but
+by the time: every test here is about a model that has run often enough for that.
 """
 
 import itertools

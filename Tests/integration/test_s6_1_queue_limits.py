@@ -11,7 +11,7 @@ import pytest
 
 from support import onnx_models
 from support.commands import execute, execute_command, get_tensor, set_tensor, stats, store_model, words
-from support.gates import blocked_clients, held, hold_operation, hold_key, queue, queue_field
+from support.gates import blocked_clients, held, hold_key, hold_operation, queue, queue_field
 from support.resp import OK, TIMEDOUT, Error, Status
 from support.scripts import entry_point, store_entry_points
 from support.wait import eventually
@@ -187,9 +187,17 @@ class TestClientsThatLeave:
             ("AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y", 1),
             ("AI.MODELRUN m INPUTS a OUTPUTS y", 1),
             ("AI.DAGEXECUTE LOAD 1 a PERSIST 1 y |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y", 1),
-            ("AI.DAGRUN LOAD 1 a PERSIST 2 a y |> AI.MODELRUN m INPUTS a OUTPUTS y |> AI.MODELRUN m INPUTS y OUTPUTS a", 2),
+            (
+                "AI.DAGRUN LOAD 1 a PERSIST 2 a y |> AI.MODELRUN m INPUTS a OUTPUTS y"
+                " |> AI.MODELRUN m INPUTS y OUTPUTS a",
+                2,
+            ),
             # with a script, whatever else there is
-            ("AI.DAGEXECUTE LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y |> AI.SCRIPTEXECUTE s log KEYS 1 l ARGS 1 x", 1),
+            (
+                "AI.DAGEXECUTE LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y"
+                " |> AI.SCRIPTEXECUTE s log KEYS 1 l ARGS 1 x",
+                1,
+            ),
             ("AI.DAGRUN_RO LOAD 1 a |> AI.MODELRUN m INPUTS a OUTPUTS y |> AI.SCRIPTRUN s log", 1),
         ],
     )
@@ -213,9 +221,15 @@ class TestClientsThatLeave:
     def test_a_run_that_has_begun_ends(self, server, raw, leave):
         """Between two operations of a DAG: the first is counted, the second is not run."""
         store_model(raw, "loop", onnx_models.counting_loop())
-        set_tensor(raw, "n", [20_000], "INT64")
-        command = "AI.DAGEXECUTE LOAD 2 a n |> AI.MODELEXECUTE loop INPUTS 2 n a OUTPUTS 1 y |> AI.MODELEXECUTE m1 INPUTS 1 y OUTPUTS 1 y"
-        [leaving] = queue(server, words(command))
+        set_tensor(raw, "n", [200_000], "INT64")
+        [leaving] = queue(
+            server,
+            words(
+                "AI.DAGEXECUTE LOAD 2 a n |> AI.MODELEXECUTE loop INPUTS 2 n a OUTPUTS 1 y"
+                " |> AI.MODELEXECUTE m1 INPUTS 1 y OUTPUTS 1 y"
+            ),
+        )
+        eventually(lambda: queue_field(server, "waiting_requests") == 0, "the first runs")
         leave(leaving)
         eventually(lambda: stats(raw, "loop")["calls"] == 1, "the first has run")
         assert execute(raw, "m1", ["a"], ["z"]) == OK
@@ -237,6 +251,7 @@ class TestClientsThatLeave:
 class TestTimeouts:
     """Section 6.3, extended: the answer does not wait until the worker comes to the request."""
 
+    @pytest.mark.alone
     @pytest.mark.parametrize(
         "command",
         [
@@ -256,7 +271,7 @@ class TestTimeouts:
             assert raw.call(*words(command)) == TIMEDOUT
             elapsed = time.monotonic() - started
             # 150 ms after it expired on an idle machine; test machines are shared
-            assert 0.03 <= elapsed < 0.6
+            assert 0.03 <= elapsed < 1
             assert queue_field(server, "waiting_requests") == 0
             assert counted() == only(timed_out_requests=1)
             release()
@@ -267,7 +282,7 @@ class TestTimeouts:
         with held(server) as release:
             patient, short, long = queue(
                 server,
-                *(execute_command("m", ["a"], [f"y{timeout}"], "TIMEOUT", timeout) for timeout in (60000, 30, 200)),
+                *(execute_command("m", ["a"], [f"y{timeout}"], "TIMEOUT", timeout) for timeout in (60000, 30, 500)),
             )
             assert short.read() == TIMEDOUT
             assert not long.has_reply(within=0)

@@ -28,6 +28,8 @@ from support.scripts import entry_point, run_script, store_script
 from support.wait import eventually
 
 KEPT_KEYS = (hold_key(),)
+# Nearly every test stores a model; that they are tried out first is for others to test.
+MODULE_ARGS = ("MODEL_CHECK", "NO")
 PROBE = onnx_models.batch_probe()
 ANY_SHAPE = onnx_models.batch_probe(dims=None)
 EXPECTED_SIZE = Error("ERR Model did not generate the expected batch size")
@@ -70,13 +72,6 @@ def run_behind_gate(server, raw, commands):
         clients = queue(server, *commands)
         release()
         return [client.read() for client in clients]
-
-
-def queue_or_answer(server, command):
-    """Sends a command of which nobody knows how many clients will be waiting then."""
-    client = server.raw()
-    client.send(*command)
-    return [client]
 
 
 def totals_behind_gate(server, raw, arrays):
@@ -125,7 +120,7 @@ class TestSizes:
         raw = server.raw()
         store_probe(raw, "BATCHSIZE", 100, "MINBATCHSIZE", 80)
         [first] = queue(server, request(raw, "first", rows(70)))
-        [second] = queue_or_answer(server, request(raw, "second", rows(70), "TIMEOUT", 500))
+        [second] = queue(server, request(raw, "second", rows(70), "TIMEOUT", 500))
         assert first.read() == OK
         assert second.read() == TIMEDOUT
         assert total(raw, "first") == 70
@@ -185,9 +180,7 @@ class TestWhatCanBeJoined:
     @pytest.mark.parametrize("shapes", [[(1, 2), (2, 2)], [(), (1, 2)], [(1, 2), ()], [(), ()]], ids=str)
     def test_inputs_that_disagree_about_the_rows_run_alone(self, raw, shapes):
         """At once, whatever MINBATCHSIZE says."""
-        store_probe(
-            raw, "BATCHSIZE", 10, "MINBATCHSIZE", 5, blob=onnx_models.batch_probe(dims=None, inputs=2)
-        )
+        store_probe(raw, "BATCHSIZE", 10, "MINBATCHSIZE", 5, blob=onnx_models.batch_probe(dims=None, inputs=2))
         for name, shape in zip("ab", shapes, strict=True):
             set_tensor(raw, name, np.ones(shape, dtype=np.float32))
         assert execute(raw, "m", ["a", "b"], ["t", "ao", "bo"]) == OK
@@ -211,7 +204,9 @@ class TestWhatCanBeJoined:
     @pytest.mark.parametrize("dtype", ["DOUBLE", "INT8", "UINT16", "INT64", "BOOL"])
     def test_types(self, server, raw, dtype):
         store_probe(raw, "BATCHSIZE", 10, blob=onnx_models.batch_probe(dtype))
-        arrays = [np.array(values, dtype=dtype.lower().replace("double", "float64")) for values in ([[1, 0]], [[0, 1]] * 2)]
+        arrays = [
+            np.array(values, dtype=dtype.lower().replace("double", "float64")) for values in ([[1, 0]], [[0, 1]] * 2)
+        ]
         assert totals_behind_gate(server, raw, arrays) == [3, 3]
 
     def test_strings(self, server, raw):
@@ -335,7 +330,7 @@ class TestMinBatchSize:
         store_probe(raw, "BATCHSIZE", 10, "MINBATCHSIZE", 2)
         started = time.monotonic()
         assert raw.call(*request(raw, "r", rows(1), "TIMEOUT", 50)) == TIMEDOUT
-        assert 0.05 <= time.monotonic() - started < 1
+        assert 0.05 <= time.monotonic() - started < 2
         assert raw.call("EXISTS", "r:y") == 0
         assert (stats(raw, "m")["calls"], stats(raw, "m")["errors"]) == (0, 0)
         # It is not there any more for those that come later.
@@ -344,9 +339,7 @@ class TestMinBatchSize:
 
     def test_timeout_of_one_member_only(self, server, raw):
         store_probe(raw, "BATCHSIZE", 10, "MINBATCHSIZE", 3)
-        patient, hasty = queue(
-            server, request(raw, "patient", rows(1)), request(raw, "hasty", rows(1), "TIMEOUT", 30)
-        )
+        patient, hasty = queue(server, request(raw, "patient", rows(1)), request(raw, "hasty", rows(1), "TIMEOUT", 30))
         assert hasty.read() == TIMEDOUT
         assert not patient.has_reply(within=0)
         queue(server, request(raw, "second", rows(1)))
@@ -494,7 +487,9 @@ class TestMembers:
         assert raw.call(*words(command)) == TIMEDOUT
         assert raw.call("EXISTS", "y") == 0
 
-    @pytest.mark.parametrize("leave", [lambda client: client.close(), lambda client: client.abort()], ids=["close", "reset"])
+    @pytest.mark.parametrize(
+        "leave", [lambda client: client.close(), lambda client: client.abort()], ids=["close", "reset"]
+    )
     def test_a_member_whose_client_has_left(self, server, raw, leave):
         """It has outputs, so it is run to the end like the others; they are not written."""
         store_probe(raw, "BATCHSIZE", 10, "MINBATCHSIZE", 3)
@@ -718,7 +713,10 @@ class TestFailures:
         set_tensor(raw, "good", [1], "INT64")
         set_tensor(raw, "bad", [99], "INT64")
         dags = [
-            words(f"AI.DAGEXECUTE LOAD 1 {name} PERSIST 1 {name}:y |> AI.MODELEXECUTE m INPUTS 1 {name} OUTPUTS 1 {name}:y")
+            words(
+                f"AI.DAGEXECUTE LOAD 1 {name} PERSIST 1 {name}:y"
+                f" |> AI.MODELEXECUTE m INPUTS 1 {name} OUTPUTS 1 {name}:y"
+            )
             for name in ("good", "bad")
         ]
         [[good], [bad]] = run_behind_gate(server, raw, dags)

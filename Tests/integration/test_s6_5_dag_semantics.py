@@ -12,6 +12,7 @@ from support import engines, onnx_models
 from support.commands import (
     WRONGTYPE,
     execute,
+    execute_command,
     get_tensor,
     set_tensor,
     stats,
@@ -31,7 +32,9 @@ SOURCE = (
     + entry_point("log", 'redis.execute("RPUSH", keys[0], args[0])', "return tensors[0]")
     + entry_point("open", 'redis.execute("SET", keys[0], "open")')
     + entry_point("read", 'return torch.tensor([len(str(redis.execute("GET", keys[0])))])')
-    + entry_point("fails", 'redis.execute("SET", keys[0], "done")', 'raise RuntimeError("on purpose")', "return tensors[0]")
+    + entry_point(
+        "fails", 'redis.execute("SET", keys[0], "done")', 'raise RuntimeError("on purpose")', "return tensors[0]"
+    )
 )
 SCRIPT_FUNCTIONS = ("first", "log", "open", "read", "fails")
 
@@ -158,7 +161,9 @@ class TestNames:
 
 class TestPersist:
     def test_only_what_is_named(self, raw):
-        command = "AI.DAGEXECUTE LOAD 1 a PERSIST 1 y |> AI.TENSORSET x INT8 1 |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y"
+        command = (
+            "AI.DAGEXECUTE LOAD 1 a PERSIST 1 y |> AI.TENSORSET x INT8 1 |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y"
+        )
         assert run(raw, command) == [OK, OK]
         assert raw.call("EXISTS", "x", "y") == 1
 
@@ -170,7 +175,9 @@ class TestPersist:
         assert raw.call("TTL", "a") == -1
 
     def test_what_was_only_set(self, raw):
-        assert run(raw, "AI.DAGRUN PERSIST 2 x y |> AI.TENSORSET x INT8 1 VALUES 3 |> AI.TENSORSET y STRING 1 VALUES text") == [OK, OK]
+        assert run(
+            raw, "AI.DAGRUN PERSIST 2 x y |> AI.TENSORSET x INT8 1 VALUES 3 |> AI.TENSORSET y STRING 1 VALUES text"
+        ) == [OK, OK]
         assert get_tensor(raw, "x").tolist() == [3]
         assert raw.call("AI.TENSORGET", "y", "VALUES") == [b"text"]
 
@@ -191,7 +198,8 @@ class TestPersist:
         """A sequence is absent: its key is not written, reading it gives NA."""
         store_model(raw, "sequence", onnx_models.sequence_output())
         command = (
-            "AI.DAGEXECUTE LOAD 1 a PERSIST 2 x y |> AI.MODELEXECUTE sequence INPUTS 1 a OUTPUTS 2 x y |> AI.TENSORGET x"
+            "AI.DAGEXECUTE LOAD 1 a PERSIST 2 x y |> AI.MODELEXECUTE sequence INPUTS 1 a OUTPUTS 2 x y"
+            " |> AI.TENSORGET x"
             " |> AI.TENSORGET y VALUES"
         )
         assert run(raw, command) == [OK, NA, [b"1", b"2"]]
@@ -199,7 +207,9 @@ class TestPersist:
 
     def test_scalar_outputs(self, raw):
         store_model(raw, "total", onnx_models.total())
-        command = "AI.DAGEXECUTE LOAD 1 a PERSIST 1 y |> AI.MODELEXECUTE total INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y META"
+        command = (
+            "AI.DAGEXECUTE LOAD 1 a PERSIST 1 y |> AI.MODELEXECUTE total INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y META"
+        )
         assert run(raw, command) == [OK, [b"dtype", b"FLOAT", b"shape", []]]
         assert get_tensor(raw, "y").tolist() == 3
 
@@ -211,7 +221,9 @@ class TestKeysOfAnotherType:
     def test_when_it_is_written(self, raw, holder):
         raw.call(*holder)
         kind = raw.call("TYPE", "y")
-        command = "AI.DAGEXECUTE LOAD 1 a PERSIST 1 y |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y VALUES"
+        command = (
+            "AI.DAGEXECUTE LOAD 1 a PERSIST 1 y |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y VALUES"
+        )
         assert raw.pipeline([words(command), ["PING"], ["TYPE", "y"]]) == [
             [OK, [b"2", b"3"], WRONGTYPE],
             Status("PONG"),
@@ -270,7 +282,10 @@ class TestFailure:
             "AI.DAGEXECUTE": "AI.MODELEXECUTE mul INPUTS 2 a wrong OUTPUTS 1 y",
             "AI.DAGRUN": "AI.MODELRUN mul INPUTS a wrong OUTPUTS y",
         }[command]
-        reply = run(raw, f"{command} LOAD 2 a wrong PERSIST 3 x y a |> AI.TENSORSET x INT8 1 |> {run_mul} |> AI.TENSORSET a INT8 1")
+        reply = run(
+            raw,
+            f"{command} LOAD 2 a wrong PERSIST 3 x y a |> AI.TENSORSET x INT8 1 |> {run_mul} |> AI.TENSORSET a INT8 1",
+        )
         assert (reply[0], failed(reply[1]), reply[2]) == (OK, True, OK)
         assert raw.call("EXISTS", "x", "y") == 0
         assert get_tensor(raw, "a").tolist() == [[1, 2]]
@@ -333,7 +348,10 @@ class TestFailure:
 class TestDevices:
     def test_one_device_does_not_hold_up_another(self, raw):
         """The first operation waits for a key that the second sets: in turn, they would never end."""
-        assert raw.call(*dag("ROUTING r", hold_operation("gate", "CPU:1"), "AI.SCRIPTEXECUTE s2 open KEYS 1 gate")) == [OK, OK]
+        assert raw.call(*dag("ROUTING r", hold_operation("gate", "CPU:1"), "AI.SCRIPTEXECUTE s2 open KEYS 1 gate")) == [
+            OK,
+            OK,
+        ]
 
     def test_the_other_device_runs_models_meanwhile(self, server, raw):
         [waiting] = queue(
@@ -411,8 +429,12 @@ class TestDevices:
 
     def test_two_dags_on_two_devices_in_opposite_order(self, server, raw):
         """Each needs both devices; neither may wait for the other for ever."""
-        there = dag("LOAD 1 a", *["AI.MODELEXECUTE m1 INPUTS 1 a OUTPUTS 1 a", "AI.MODELEXECUTE m2 INPUTS 1 a OUTPUTS 1 a"] * 10)
-        back = dag("LOAD 1 a", *["AI.MODELEXECUTE m2 INPUTS 1 a OUTPUTS 1 a", "AI.MODELEXECUTE m1 INPUTS 1 a OUTPUTS 1 a"] * 10)
+        there = dag(
+            "LOAD 1 a", *["AI.MODELEXECUTE m1 INPUTS 1 a OUTPUTS 1 a", "AI.MODELEXECUTE m2 INPUTS 1 a OUTPUTS 1 a"] * 10
+        )
+        back = dag(
+            "LOAD 1 a", *["AI.MODELEXECUTE m2 INPUTS 1 a OUTPUTS 1 a", "AI.MODELEXECUTE m1 INPUTS 1 a OUTPUTS 1 a"] * 10
+        )
         clients = [server.raw() for _ in range(10)]
         for index, client in enumerate(clients):
             client.send(*(back if index % 2 else there))
@@ -450,7 +472,8 @@ class TestSnapshot:
 class TestStatistics:
     def test_every_operation_counts(self, raw):
         command = (
-            "AI.DAGEXECUTE LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 a"
+            "AI.DAGEXECUTE LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 a"
+            " |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 a"
             " |> AI.SCRIPTEXECUTE s first INPUTS 1 a OUTPUTS 1 a"
         )
         assert run(raw, command) == [OK] * 3
@@ -471,8 +494,13 @@ class TestStatistics:
         assert counts(raw, "m") == (1, 0, 1)
         assert counts(raw, "mul") == (1, 1, 0)
 
-    @pytest.mark.parametrize("command", ["AI.DAGEXECUTE_RO LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y",
-                                         "AI.DAGRUN_RO LOAD 1 a |> AI.MODELRUN m INPUTS a OUTPUTS y"])  # fmt: skip
+    @pytest.mark.parametrize(
+        "command",
+        [
+            "AI.DAGEXECUTE_RO LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y",
+            "AI.DAGRUN_RO LOAD 1 a |> AI.MODELRUN m INPUTS a OUTPUTS y",
+        ],
+    )
     def test_of_the_read_only_forms(self, raw, command):
         assert run(raw, command) == [OK]
         assert counts(raw, "m") == (1, 0, 1)
@@ -494,7 +522,7 @@ class TestTimeout:
         [waiting] = queue(
             server,
             dag(
-                "LOAD 1 a PERSIST 2 w y TIMEOUT 200",
+                "LOAD 1 a PERSIST 2 w y TIMEOUT 400",
                 hold_operation("gate", output="w"),
                 "AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y",
             ),
@@ -502,7 +530,7 @@ class TestTimeout:
         await_held(raw, "gate")
         assert raw.call("AI.INFO", hold_key(), "RESETSTAT") == OK
         other = server.raw()
-        other.send(*words("AI.DAGEXECUTE LOAD 1 a TIMEOUT 210 |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y"))
+        other.send(*words("AI.DAGEXECUTE LOAD 1 a TIMEOUT 410 |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 y"))
         assert other.read() == TIMEDOUT  # so much time has passed
         raw.call("SET", "gate", "open")
         assert waiting.read() == TIMEDOUT
@@ -545,7 +573,11 @@ class TestScripts:
         """Another client sees what the first operation did while the second still runs."""
         [waiting] = queue(
             server,
-            dag("LOAD 1 a", "AI.SCRIPTEXECUTE s1 log KEYS 1 l INPUTS 1 a ARGS 1 one OUTPUTS 1 x", hold_operation("gate", "CPU:1")),
+            dag(
+                "LOAD 1 a",
+                "AI.SCRIPTEXECUTE s1 log KEYS 1 l INPUTS 1 a ARGS 1 one OUTPUTS 1 x",
+                hold_operation("gate", "CPU:1"),
+            ),
         )
         await_held(raw, "gate")
         assert raw.call("LRANGE", "l", 0, -1) == [b"one"]
@@ -555,7 +587,8 @@ class TestScripts:
     def test_one_sees_what_another_did(self, raw):
         reply = run(
             raw,
-            "AI.DAGEXECUTE ROUTING r |> AI.SCRIPTEXECUTE s open KEYS 1 k |> AI.SCRIPTEXECUTE s read KEYS 1 k OUTPUTS 1 y"
+            "AI.DAGEXECUTE ROUTING r |> AI.SCRIPTEXECUTE s open KEYS 1 k"
+            " |> AI.SCRIPTEXECUTE s read KEYS 1 k OUTPUTS 1 y"
             " |> AI.TENSORGET y VALUES",
         )
         assert reply == [OK, OK, [4]]
@@ -596,3 +629,15 @@ def test_a_model_that_is_loading(server, raw):
     replies = raw.pipeline([["MULTI"], store, ["EXEC"], words(command)])
     assert replies[2] == [OK]
     assert replies[3] == [OK, [b"dtype", b"FLOAT", b"shape", [5_000_000]]]
+
+
+def test_a_model_that_is_broken(raw):
+    """It was stored in a transaction, where the reply cannot wait for the engine's verdict."""
+    store = store_command("broken", onnx_models.NOT_PROTOBUF)
+    command = "AI.DAGEXECUTE LOAD 1 a PERSIST 1 y |> AI.MODELEXECUTE {} INPUTS 1 a OUTPUTS 1 y |> AI.TENSORGET y"
+    replies = raw.pipeline([["MULTI"], store, ["EXEC"], execute_command("broken", ["a"], ["y"])])
+    assert replies[3].text.startswith("ERR model is broken: ")
+    reply = raw.call(*words(command.format("broken")))
+    assert reply == [replies[3], NA]
+    assert raw.call("EXISTS", "y") == 0
+    assert raw.call(*words(command.format("m")))[0] == OK

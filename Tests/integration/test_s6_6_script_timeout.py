@@ -59,6 +59,7 @@ def store_module(raw, key, blob):
 
 
 class TestScripts:
+    @pytest.mark.one_server
     @pytest.mark.parametrize("function", [name for name in ENDLESS if name != "commands"])
     def test_endless_loops(self, raw, function):
         started = time.monotonic()
@@ -100,6 +101,7 @@ class TestScripts:
             assert run_script(raw, "s", "one", [], ["y"]) == OK
             assert INTERRUPTED in failure(waiting.read())
 
+    @pytest.mark.one_server
     def test_shorter_runs_are_left_alone(self, raw):
         deadline = time.monotonic() + 1.5
         while time.monotonic() < deadline:
@@ -141,6 +143,7 @@ class TestScripts:
         assert server.crash_report() is None
 
 
+@pytest.mark.one_server
 class TestModules:
     @pytest.mark.parametrize("where", ["", "in_submodule", "fork"])
     def test_endless_loops(self, raw, where):

@@ -31,6 +31,7 @@ def test_not_protobuf(raw):
     assert reply == Error("Failed to load model because protobuf parsing failed.")
 
 
+@pytest.mark.one_server
 def test_truncated_model(raw):
     model = onnx_models.mul_by_weights()
     for length in range(1, len(model)):

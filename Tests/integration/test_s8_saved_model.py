@@ -9,10 +9,11 @@ import pytest
 
 from support import saved_models
 from support.commands import execute, get_tensor, pairs, set_tensor
+from support.persistence import ModelIsKept
 from support.resp import OK, Error
 from support.saved_models import FORMATS, link, pack, tar
-from support.wait import eventually
 
+pytestmark = pytest.mark.one_server
 # The library is opened once, and not once more to try each model out: test_checked has the default.
 MODULE_ARGS = ("MODEL_CHECK", "NO", "MODEL_EXECUTION_TIMEOUT", "1000")
 TOPS = ["", "./", "model/", "./a folder/"]
@@ -67,6 +68,7 @@ def sides(raw):
     return meta["inputs"], meta["outputs"]
 
 
+@pytest.mark.every_server
 class TestFormats:
     @pytest.mark.parametrize("form", FORMATS)
     @pytest.mark.parametrize("top", TOPS, ids=repr)
@@ -296,7 +298,8 @@ class TestHostileArchives:
         assert_two_works(raw)
 
 
-class TestPersistence:
+@pytest.mark.every_server
+class TestPersistence(ModelIsKept):
     def stored(self, raw):
         store(raw, pack(saved_models.vocabulary(), "tar.gz", "top/"))
         return raw.call("AI.MODELGET", "m")
@@ -307,35 +310,13 @@ class TestPersistence:
         assert get_tensor(raw, "y").tolist() == [1]
         assert raw.call("AI.MODELGET", "m") == before
 
-    def test_restart(self, server, raw):
-        before = self.stored(raw)
-        server.restart()
-        self.assert_same(server.raw(), before)
-
     def test_chosen_names_stay_chosen(self, server, raw):
         store(raw, pack(saved_models.two()), ("b", "a"), ("sum",))
         server.restart()
         assert sides(server.raw()) == ([b"b", b"a"], [b"sum"])
 
-    def test_append_only_file(self, start_server):
-        server = start_server(
-            *MODULE_ARGS, config=("--appendonly", "yes", "--aof-use-rdb-preamble", "no", "--appendfsync", "always")
-        )
-        raw = server.raw()
-        before = self.stored(raw)
-        assert raw.call("BGREWRITEAOF") != OK
-        eventually(lambda: server.info("persistence")["aof_rewrite_in_progress"] == "0", "the file is written")
-        server.restart()
-        self.assert_same(server.raw(), before)
 
-    def test_dump_and_restore(self, raw):
-        before = self.stored(raw)
-        payload = raw.call("DUMP", "m")
-        assert raw.call("DEL", "m") == 1
-        assert raw.call("RESTORE", "m", 0, payload) == OK
-        self.assert_same(raw, before)
-
-
+@pytest.mark.every_server
 def test_checked(start_server):
     """The default: every model is tried out in another process first."""
     raw = start_server().raw()

@@ -5,9 +5,11 @@ import pytest
 
 from support import tf_models
 from support.commands import NUMPY_TYPES, execute, get_tensor, pairs, set_tensor, stats
+from support.persistence import ModelIsKept
 from support.resp import OK, Error
 from support.wait import eventually
 
+pytestmark = pytest.mark.one_server
 # The library is opened once, and not once more to try each model out: TestChecked has the default.
 MODULE_ARGS = ("MODEL_CHECK", "NO", "MODEL_EXECUTION_TIMEOUT", "1000")
 SHAPES = [(), (1,), (3,), (2, 3), (2, 1, 3, 2), (1,) * 12]
@@ -348,6 +350,7 @@ class TestUnsafeOperations:
         assert raw.call("AI.TENSORGET", "y", "VALUES") == [path.encode()]
 
 
+@pytest.mark.every_server
 class TestChecked:
     """Every model is tried out in another process first: the texts are the same."""
 
@@ -368,7 +371,8 @@ class TestChecked:
         assert server.responsive()
 
 
-class TestPersistence:
+@pytest.mark.every_server
+class TestPersistence(ModelIsKept):
     def assert_same(self, raw, before):
         assert raw.call("AI.MODELGET", "m") == before
         set_tensor(raw, "a", [2, 3])
@@ -379,29 +383,6 @@ class TestPersistence:
     def stored(self, raw):
         store(raw, "m", tf_models.mul(), ("b", "a"), ("mul",), "TAG", "v1", "BATCHSIZE", 4)
         return raw.call("AI.MODELGET", "m")
-
-    def test_restart(self, server, raw):
-        before = self.stored(raw)
-        server.restart()
-        self.assert_same(server.raw(), before)
-
-    def test_append_only_file(self, start_server):
-        server = start_server(
-            *MODULE_ARGS, config=("--appendonly", "yes", "--aof-use-rdb-preamble", "no", "--appendfsync", "always")
-        )
-        raw = server.raw()
-        before = self.stored(raw)
-        assert raw.call("BGREWRITEAOF") != OK
-        eventually(lambda: server.info("persistence")["aof_rewrite_in_progress"] == "0", "the file is written")
-        server.restart()
-        self.assert_same(server.raw(), before)
-
-    def test_dump_and_restore(self, raw):
-        before = self.stored(raw)
-        payload = raw.call("DUMP", "m")
-        assert raw.call("DEL", "m") == 1
-        assert raw.call("RESTORE", "m", 0, payload) == OK
-        self.assert_same(raw, before)
 
     def test_unsafe_model_from_a_file_is_broken(self, start_server):
         """What one server was allowed to hold, another does not run."""

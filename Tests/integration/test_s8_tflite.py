@@ -7,10 +7,12 @@ import pytest
 
 from support import tf_models, tflite_models
 from support.commands import NUMPY_TYPES, execute, get_tensor, pairs, set_tensor, stats
+from support.persistence import ModelIsKept
 from support.resp import OK, Error
 from support.tflite_models import special
 from support.wait import eventually
 
+pytestmark = pytest.mark.one_server
 MODULE_ARGS = ("MODEL_EXECUTION_TIMEOUT", "1000")
 CANNOT_LOAD = Error("Failed to load model from buffer")
 CANNOT_RESIZE = Error("Failed to resize input tensors")
@@ -261,7 +263,8 @@ class TestRuns:
             assert other.read() == CANCELLED
 
 
-class TestPersistence:
+@pytest.mark.every_server
+class TestPersistence(ModelIsKept):
     def stored(self, raw):
         store(raw, tflite_models.two(), "TAG", "v1", "BATCHSIZE", 4)
         return raw.call("AI.MODELGET", "m")
@@ -270,24 +273,3 @@ class TestPersistence:
         assert run(raw, FLOATS, FLOATS, outputs=("sum", "difference")) == OK
         assert np.array_equal(get_tensor(raw, "sum"), FLOATS * 2)
         assert raw.call("AI.MODELGET", "m") == before
-
-    def test_restart(self, server, raw):
-        before = self.stored(raw)
-        server.restart()
-        self.assert_same(server.raw(), before)
-
-    def test_append_only_file(self, start_server):
-        server = start_server(config=("--appendonly", "yes", "--aof-use-rdb-preamble", "no", "--appendfsync", "always"))
-        raw = server.raw()
-        before = self.stored(raw)
-        assert raw.call("BGREWRITEAOF") != OK
-        eventually(lambda: server.info("persistence")["aof_rewrite_in_progress"] == "0", "the file is written")
-        server.restart()
-        self.assert_same(server.raw(), before)
-
-    def test_dump_and_restore(self, raw):
-        before = self.stored(raw)
-        payload = raw.call("DUMP", "m")
-        assert raw.call("DEL", "m") == 1
-        assert raw.call("RESTORE", "m", 0, payload) == OK
-        self.assert_same(raw, before)

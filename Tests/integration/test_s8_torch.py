@@ -8,6 +8,7 @@ from support.commands import NUMPY_TYPES, execute, get_tensor, pairs, set_tensor
 from support.resp import OK, Error
 from support.scripts import failure
 
+pytestmark = pytest.mark.one_server
 OUTPUTS_MISMATCH = Error("Number of keys given as OUTPUTS here does not match model definition")
 INPUTS_MISMATCH = Error("Number of keys given as INPUTS here does not match model definition")
 LISTS = Error("Erorr while trying to retrive model outputs number: std::exception")
@@ -270,12 +271,14 @@ class TestRun:
         set_tensor(raw, "x", [-1])
         assert "the sum is negative" in failure(execute(raw, "n", ["x"], ["y"]))
 
+    @pytest.mark.every_server
     def test_info_shows_one_field(self, server, raw):
         store(raw, "m", torch_models.identity())
         fields = [name for name, _ in server.info_lines("modules") if "torch" in name.lower()]
         assert fields == ["ai_Torch_version"]
         assert server.info("modules")["ai_Torch_version"] == "NA"
 
+    @pytest.mark.every_server
     def test_the_engine_is_shown_when_it_is_needed_first(self, start_server):
         server = start_server()
         raw = server.raw()
@@ -283,6 +286,7 @@ class TestRun:
         assert raw.call(*words("AI.SCRIPTSET s CPU SOURCE", "# nothing")) == OK
         assert "ai_Torch_version" in server.info("modules")
 
+    @pytest.mark.every_server
     def test_memory_goes_with_the_model(self, server, raw):
         """What a run has used is given back."""
         store(raw, "m", torch_models.rows())

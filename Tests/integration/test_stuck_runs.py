@@ -4,6 +4,7 @@ The client is answered, the model is not run again, and the device's queue goes 
 """
 
 import numpy as np
+import pytest
 from onnx import TensorProto, helper
 
 from support import onnx_models
@@ -49,6 +50,7 @@ def test_the_queue_survives_a_run_that_does_not_end(server, raw):
     assert raw.call("AI.MODELGET", "endless", "BLOB") == endless_kernel()
 
 
+@pytest.mark.one_server
 def test_storing_the_model_again_repairs_it(server, raw):
     store_model(raw, "m", endless_kernel())
     set_tensor(raw, "x", np.arange(64, dtype=np.int64))
@@ -58,6 +60,7 @@ def test_storing_the_model_again_repairs_it(server, raw):
     assert execute(raw, "m", ["zero"], ["y"]) == OK
 
 
+@pytest.mark.one_server
 def test_requests_behind_it_are_answered(server, raw):
     store_model(raw, "endless", endless_kernel())
     store_model(raw, "good", onnx_models.mul_by_weights())

@@ -73,6 +73,14 @@ final class Batch {
         return removed
     }
 
+    /// Removes the first member, which another batch has taken.
+    func removeFirst() {
+        let member = members.removeFirst()
+        rowCount -= member.rowCount
+        byteCount -= member.byteCount
+        forgetRows()
+    }
+
     // MARK: Rows
 
     /// What is small is written as it comes, for the worker finds it written; what is large would hold up others.

@@ -24,7 +24,10 @@ struct BatchRun {
                 end.step.settle(end.result, microseconds: end.microseconds)
                 end.step.tell(end.result, on: queue)
             case .many(let ends):
-                for end in ends { end.step.settle(end.result, microseconds: end.microseconds) }
+                for end in ends {
+                    end.step.settle(end.result, microseconds: end.microseconds)
+                    end.step.request.release(end.step.index)
+                }
                 for end in ends { end.step.tell(end.result, on: queue) }
             }
         }

@@ -129,9 +129,18 @@ struct RunQueue {
         if forming[batch.key] === batch { forming[batch.key] = nil }
     }
 
-    /// A batch has lost members: it may be joined again, unless another forms in its place.
-    private mutating func reopen(_ batch: Batch) {
-        guard !batch.isFull, forming[batch.key] == nil else { return }
+    /// A batch has lost members: those who came when it was full take their places, and if none are left it may be joined
+    /// again.
+    private mutating func refill(_ batch: Batch, _ now: Instant) {
+        if let next = forming[batch.key], next !== batch {
+            for (step, reason) in next.removeMembers({ $0.request.dropReason(now) }) { drop(step, reason) }
+            while !batch.isFull, let step = next.members.first, batch.join(step) { next.removeFirst() }
+            guard next.members.isEmpty else { return }
+            close(next)
+            setAside.removeAll { $0 === next }
+            jobs.removeAll { if case .batch(let other) = $0 { other === next } else { false } }
+        }
+        guard !batch.isFull else { return }
         batch.isClosed = false
         forming[batch.key] = batch
     }
@@ -183,7 +192,7 @@ struct RunQueue {
     private mutating func dropMembers(of batch: Batch, _ now: Instant) {
         let removed = batch.removeMembers { $0.request.dropReason(now) }
         for (step, reason) in removed { drop(step, reason) }
-        if !removed.isEmpty, !batch.members.isEmpty { reopen(batch) }
+        if !removed.isEmpty, !batch.members.isEmpty { refill(batch, now) }
     }
 
     /// Whether a step's time may have run out.

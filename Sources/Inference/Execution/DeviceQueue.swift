@@ -89,6 +89,8 @@ public final class DeviceQueue: @unchecked Sendable {
             step.queuedAt = now
             step.request.markQueued(now)
             if waiting.add(step, inFront: origin.continues(self)), wakesWorkers, idleCount > 0 { lock.signal() }
+            // It may have been given up on the way here, and counted before there was anything to find.
+            if step.request.dropReason(now) != nil { seenCancellations = -1 }
             return nil
         }
         if let refusal { throw refusal }
@@ -118,6 +120,9 @@ public final class DeviceQueue: @unchecked Sendable {
 
     /// Steps that wait for a worker, and the bytes of their inputs.
     var depth: (steps: Int, bytes: Int) { lock.withLock { (waiting.stepCount, waiting.byteCount) } }
+
+    /// Workers that sleep.
+    var idleWorkerCount: Int { lock.withLock { idleCount } }
 
     var counters: Counters { lock.withLock { counts } }
 

@@ -93,7 +93,8 @@ public final class InferenceRequest: Sendable {
     }
 
     private static let cancellations = Atomic(0)
-    /// Requests that have been cancelled so far: queues look for them when it has changed.
+    /// Requests that have been given up so far, by their clients or because a step has failed while others wait: queues look
+    /// for them when it has changed.
     static var cancellationCount: Int { cancellations.load(ordering: .acquiring) }
 
     var isCancelled: Bool { isGivenUp.load(ordering: .relaxed) }
@@ -173,10 +174,17 @@ public final class InferenceRequest: Sendable {
         let (ready, isOver, dispatcher) = state.withLock { state in
             let ended = note(&state)
             let ready = state.schedule.end(ended)
+            if state.schedule.isStopped, !state.schedule.isOver { Self.cancellations.add(1, ordering: .releasing) }
             return (ready.map { step($0, in: state) }, state.schedule.isOver, state.dispatcher)
         }
         for step in ready { dispatcher?.dispatch(step, from: .step(of: queue)) }
         if isOver { end() }
+    }
+
+    /// Lets go of the artifact of a step that has run, before it is told so.
+    func release(_ index: Int) {
+        // Taken out of the lock: the last reference may go here.
+        _ = state.withLock { $0.steps[index].work.take() }
     }
 
     private func end() {

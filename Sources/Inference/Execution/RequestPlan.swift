@@ -20,7 +20,8 @@ public struct RequestPlan: Sendable {
 
     /// One run.
     public struct Step: Sendable {
-        public let work: Work
+        /// Nil once the request that carries the plan out has let go of it.
+        var work: Work?
         public let inputs: [Int]
         public let outputs: Range<Int>
     }

@@ -85,7 +85,7 @@ extension StepSchedule {
         var devices: [Int] = []
         var producers: [[Int]] = []
         for (index, step) in plan.steps.enumerated() {
-            let name = step.work.artifact.identity.device.queueName
+            let name = step.work?.artifact.identity.device.queueName ?? ""
             let number = numbers[name] ?? numbers.count
             numbers[name] = number
             devices.append(number)

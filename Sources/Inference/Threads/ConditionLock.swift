@@ -10,7 +10,12 @@ final class ConditionLock: @unchecked Sendable {
         condition = .allocate(capacity: 1)
         mutex.initialize(to: pthread_mutex_t())
         condition.initialize(to: pthread_cond_t())
-        pthread_mutex_init(mutex, nil)
+        // Held for moments only: a thread that finds it taken looks again before it sleeps.
+        var type = pthread_mutexattr_t()
+        pthread_mutexattr_init(&type)
+        pthread_mutexattr_settype(&type, Int32(PTHREAD_MUTEX_ADAPTIVE_NP))
+        pthread_mutex_init(mutex, &type)
+        pthread_mutexattr_destroy(&type)
         // Waits have a length: somebody who sets the system's time must not change it.
         var attributes = pthread_condattr_t()
         pthread_condattr_init(&attributes)

@@ -3,6 +3,7 @@ import Inference
 import Synchronization
 import Tensors
 import TestSupport
+import Testing
 
 /// Is told of requests that have ended, and keeps how they did, in the order of their ends.
 final class Inbox: Sendable {
@@ -13,13 +14,12 @@ final class Inbox: Sendable {
         case timedOut
         case cancelled
 
-        fileprivate init(_ request: InferenceRequest, outputs: [Int]) {
-            switch request.ending {
+        fileprivate init(_ outcome: InferenceRequest.Outcome, outputs: [Int]) {
+            switch outcome.ending {
             case .completed:
-                let tensors = request.tensors
                 self =
-                    request.firstError.map { .failed($0) }
-                    ?? .outputs(outputs.map { tensors[$0]?.elements(as: Float.self) })
+                    outcome.firstError.map { .failed($0) }
+                    ?? .outputs(outputs.map { outcome.tensors[$0]?.elements(as: Float.self) })
             case .timedOut: self = .timedOut
             case .cancelled: self = .cancelled
             }
@@ -45,11 +45,13 @@ final class Inbox: Sendable {
         }
 
         func requestDidEnd(_ request: InferenceRequest) {
-            inbox.put(Ending(request, outputs: outputs))
+            let outcome = request.takeOutcome()
+            inbox.put(Ending(outcome, outputs: outputs), outcome, of: request)
         }
     }
 
     private let endings = Mutex<[Ending]>([])
+    private let outcomes = Mutex<[ObjectIdentifier: InferenceRequest.Outcome]>([:])
     private let arrivals = DispatchSemaphore(value: 0)
 
     /// A request for a plan, whose end will be told here, with the outputs of all steps in order.
@@ -57,9 +59,15 @@ final class Inbox: Sendable {
         InferenceRequest(plan, timeout: timeout, receiver: Address(self, outputs: plan.steps.flatMap(\.outputs)))
     }
 
-    private func put(_ ending: Ending) {
+    private func put(_ ending: Ending, _ outcome: InferenceRequest.Outcome, of request: InferenceRequest) {
+        outcomes.withLock { $0[ObjectIdentifier(request)] = outcome }
         endings.withLock { $0.append(ending) }
         arrivals.signal()
+    }
+
+    /// What a request that has ended has led to.
+    func outcome(of request: InferenceRequest) throws -> InferenceRequest.Outcome {
+        try #require(outcomes.withLock { $0[ObjectIdentifier(request)] })
     }
 
     /// How requests have ended so far.

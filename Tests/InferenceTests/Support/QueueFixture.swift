@@ -1,3 +1,4 @@
+import Glibc
 import Tensors
 import TestSupport
 import Testing
@@ -19,9 +20,10 @@ final class QueueFixture: Sendable {
 
     /// A model that is ready to run.
     func model(
-        _ loaded: FakeModel, batching: ModelDefinition.Batching = .init(), onRetire: @escaping @Sendable () -> Void = {}
+        _ loaded: FakeModel, batching: ModelDefinition.Batching = .init(), backend: BackendDescription = .unopened,
+        onRetire: @escaping @Sendable () -> Void = {}
     ) throws -> Model {
-        let model = Model(try .fake(batching: batching), retire: { _ in onRetire() })
+        let model = Model(try .fake(backend: backend, batching: batching), retire: { _ in onRetire() })
         _ = model.readiness.finish(.success((loaded, queue)))
         return model
     }
@@ -34,9 +36,18 @@ final class QueueFixture: Sendable {
 
     @discardableResult
     func submit(_ input: Tensor, to model: Model, timeout: Int? = nil) throws -> InferenceRequest {
-        let request = inbox.request(RequestPlan(.model(model), inputs: [input], outputCount: 1), timeout: timeout)
+        submit(inbox.request(RequestPlan(.model(model), inputs: [input], outputCount: 1), timeout: timeout))
+    }
+
+    @discardableResult
+    func submit(_ request: InferenceRequest) -> InferenceRequest {
         request.start(dispatcher)
         return request
+    }
+
+    /// Waits until all of the queue's workers sleep.
+    func awaitIdleness(of workers: Int) throws {
+        try queue.awaitIdleness(of: workers)
     }
 
     /// Keeps one worker busy, with a request that ends as `.echo(0)`.
@@ -51,6 +62,16 @@ final class QueueFixture: Sendable {
 
     func stop(withinSeconds seconds: Int = Gate.patience) -> Bool {
         queue.stop(withinSeconds: seconds)
+    }
+}
+
+extension DeviceQueue {
+    struct StaysBusy: Error {}
+
+    /// Waits until as many of its workers sleep. A thread cannot tell that it sleeps: it has to be looked for.
+    func awaitIdleness(of workers: Int) throws {
+        for _ in 0..<Gate.patience * 1_000 where idleWorkerCount < workers { usleep(1_000) }
+        guard idleWorkerCount == workers else { throw StaysBusy() }
     }
 }
 

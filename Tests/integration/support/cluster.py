@@ -20,7 +20,7 @@ from support.wait import eventually
 SHARDS = 3
 SLOTS = 16384
 FORM_TIMEOUT_SECONDS = 30.0
-# Of the tests nobody fails over; a node that was slow for a moment must not make the others say that the cluster is down.
+# Nobody fails over here: a node that was slow for a moment must not make the others say that the cluster is down.
 NODE_TIMEOUT_MILLISECONDS = 15000
 
 

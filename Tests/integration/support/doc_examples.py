@@ -1,7 +1,7 @@
 """The examples of the documentation: sessions with redis-cli, files that they use, grammars and names of commands.
 
-A session is a fenced block with lines ``$ command``, each followed by what the command prints; a line that ends in ``\\``
-goes on. A fenced block whose first line is ``# NAME.py`` is the file of that name.
+A session is a fenced block with lines ``$ command``, each followed by what the command prints; a line that ends in
+``\\`` goes on. A fenced block whose first line is ``# NAME.py`` is the file of that name.
 """
 
 from __future__ import annotations

@@ -70,12 +70,20 @@ def held(server: Server, device: str = "CPU") -> Iterator[Callable[[], None]]:
 def queue(server: Server, *commands: Sequence[Argument]) -> list[RawClient]:
     """Sends each command on a connection of its own, one after the other: each is queued before the next is sent."""
     clients = []
-    for command in commands:
-        waiting = blocked_clients(server)
-        clients.append(server.raw())
-        clients[-1].send(*command)
-        eventually(lambda: blocked_clients(server) == waiting + 1, "the request is queued", timeout=5)
+    with server.raw() as observer:
+        for command in commands:
+            client = server.raw()
+            identity = client.call("CLIENT", "ID")
+            client.send(*command)
+            eventually(lambda: _is_queued(observer, identity) or client.has_reply(within=0), "the request is queued")
+            clients.append(client)
     return clients
+
+
+def _is_queued(observer: RawClient, identity: int) -> bool:
+    """A client that waits for its request has the flag ``b``."""
+    flags = re.search(rb" flags=(\w+) ", observer.call("CLIENT", "LIST", "ID", identity))
+    return flags is not None and b"b" in flags[1]
 
 
 def blocked_clients(server: Server) -> int:

@@ -120,7 +120,10 @@ def batch_probe(dtype: str = "FLOAT", dims: Dims = ("n", "c"), inputs: int = 1) 
     Inputs are ``a``, ``b`` ...; the rows are those of ``a``.
     """
     names = [chr(ord("a") + i) for i in range(inputs)]
-    nodes = [helper.make_node("Shape", ["a"], ["rows"], start=0, end=1), helper.make_node("Expand", ["rows"] * 2, ["t"])]
+    nodes = [
+        helper.make_node("Shape", ["a"], ["rows"], start=0, end=1),
+        helper.make_node("Expand", ["rows"] * 2, ["t"]),
+    ]
     nodes += [helper.make_node("Identity", [name], [f"{name}o"]) for name in names]
     outputs = [_value("t", TensorProto.INT64)] + [_value(f"{name}o", DTYPES[dtype], dims) for name in names]
     return _model(nodes, [_value(name, DTYPES[dtype], dims) for name in names], outputs)
@@ -141,7 +144,7 @@ def lookup(values: Sequence[float]) -> bytes:
 
 
 def slow_rows() -> bytes:
-    """``y = x + max(x)`` over FLOAT [n, c], in as many iterations as the largest element says: for one row as for many."""
+    """``y = x + max(x)`` over FLOAT [n, c], in as many rounds as the largest element says: for many rows as for one."""
     nodes = [
         helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
         helper.make_node("Cast", ["most"], ["n"], to=TensorProto.INT64),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from support.commands import set_tensor, stats
 from support.resp import OK, Argument, Error, RawClient
 from support.server import Server
 from support.wait import eventually
@@ -99,6 +100,18 @@ def failure(reply: Any) -> str:
     assert isinstance(reply, Error), reply
     assert "\n" not in reply.text and not reply.text.startswith("ERR "), reply
     return reply.text
+
+
+@contextmanager
+def nothing_runs(raw: RawClient) -> Iterator[None]:
+    """Within the block there are a script ``s`` with an entry point ``f``, a tensor ``a`` and a string ``t``; at its end
+    there is nothing else, and no run has been counted."""
+    store_entry_points(raw, "s", entry_point("f", "return tensors[0]"))
+    set_tensor(raw, "a", [1])
+    raw.call("SET", "t", "text")
+    yield
+    assert stats(raw, "s")["calls"] == 0
+    assert sorted(raw.call("KEYS", "*")) == [b"a", b"s", b"t"]
 
 
 @contextmanager
