@@ -43,6 +43,8 @@ MODULE_ARGS = (
     *("MODEL_EXECUTION_TIMEOUT", "1000"),
     # What a damaged device name makes has an end.
     *("MAX_DEVICES", "4"),
+    # Nor may a damaged number make a tensor whose values take seconds to write, and to read here.
+    *("MAX_TENSOR_SIZE", "1000000"),
 )
 PING_PACE_SECONDS = 0.05
 PING_BOUND_SECONDS = 2.0
