@@ -23,11 +23,12 @@ import numpy as np
 from support import onnx_models
 from support.commands import execute_command, pairs, store_command
 from support.resp import OK, Argument, ConnectionClosed, ProtocolViolation
-from support.server import Server, ServerKind, kinds_from_environment, module_from_environment
+from support.server import Server
 
 from reliability.batching_models import Batching, kinds_of, orders_of
 from reliability.batching_requests import Outcome, Request, Stored, WrongAnswer
 from reliability.command_campaign import post_mortem
+from reliability.each_server import on_each_server
 from reliability.engine_models import chosen_engines, open_engines
 from reliability.lockstep import Lockstep
 
@@ -262,25 +263,14 @@ def main() -> int:
     options = _parse_arguments()
     seed = options.seed or secrets.token_hex(4)
     engines = chosen_engines(options.engines)
-    kinds = [kind for kind in kinds_from_environment() if not options.servers or kind.name in options.servers]
     print(f"seed {seed}, {', '.join(engines)}, {options.requests:,} requests from {options.connections} connections")
-    problems: list[str] = []
-    for kind in kinds:
-        problems += _batch_kind(kind, engines, seed, options)
-    for problem in problems:
-        print(f"PROBLEM {problem}", file=sys.stderr)
-    print(f"{len(problems)} problems")
-    return 1 if problems else 0
 
-
-def _batch_kind(kind: ServerKind, engines: Sequence[str], seed: str, options: argparse.Namespace) -> list[str]:
-    print(f"==> batching on {kind.name}", flush=True)
-    module = module_from_environment()
-    with Server(kind.name, kind.binary, module, module_args=MODULE_ARGS, lifetime=3 * 3600) as server:
+    def campaign(server: Server) -> list[str]:
         result = run_batching(server, engines, seed, options.requests, options.connections)
         report(result)
-        crash = server.crash_report()
-        return result.problems + ([crash] if crash else [])
+        return result.problems
+
+    return on_each_server("batching", options.servers, campaign, module_args=MODULE_ARGS, lifetime=3 * 3600)
 
 
 def report(result: Result) -> None:

@@ -21,13 +21,14 @@ from typing import Any
 
 from support.commands import NO_TENSOR, WRONGTYPE
 from support.resp import OK, TIMEDOUT, Argument, ConnectionClosed, Error, ProtocolViolation
-from support.server import Server, ServerKind, kinds_from_environment, module_from_environment
+from support.server import Server
 
 from reliability.command_campaign import post_mortem
 from reliability.dag_grammar import DagGrammar, Words
 from reliability.dag_interpreter import NA, Interpretation, WrongReply, blob_complaint, interpret, judge
 from reliability.dag_models import Runs, set_up_commands
 from reliability.dag_parser import Refused, Unsure, parse
+from reliability.each_server import on_each_server
 from reliability.engine_models import chosen_engines, open_engines
 from reliability.expectation import Expectation
 from reliability.keyspace import OTHER_TYPE, Keyspace, TensorValue
@@ -309,25 +310,14 @@ def main() -> int:
     options = _parse_arguments()
     seed = options.seed or secrets.token_hex(4)
     engines = chosen_engines(options.engines)
-    kinds = [kind for kind in kinds_from_environment() if not options.servers or kind.name in options.servers]
     print(f"seed {seed} (repeat with SEED={seed}), {', '.join(engines)}, {options.count:,} graphs")
-    problems: list[str] = []
-    for kind in kinds:
-        problems += _run_kind(kind, engines, seed, options.count)
-    for problem in problems:
-        print(f"PROBLEM {problem}", file=sys.stderr)
-    print(f"{len(problems)} problems")
-    return 1 if problems else 0
 
-
-def _run_kind(kind: ServerKind, engines: Sequence[str], seed: str, count: int) -> list[str]:
-    print(f"==> DAGs on {kind.name}", flush=True)
-    module = module_from_environment()
-    with Server(kind.name, kind.binary, module, module_args=MODULE_ARGS, lifetime=3 * 3600) as server:
-        result = run_dags(server, engines, seed, count)
+    def campaign(server: Server) -> list[str]:
+        result = run_dags(server, engines, seed, options.count)
         report(result)
-        crash = server.crash_report()
-        return result.problems + ([crash] if crash else [])
+        return result.problems
+
+    return on_each_server("DAGs", options.servers, campaign, module_args=MODULE_ARGS, lifetime=3 * 3600)
 
 
 def report(result: Result) -> None:

@@ -22,9 +22,10 @@ from typing import Any
 
 from support import fraud_models
 from support.resp import OK, RawClient
-from support.server import Server, ServerKind, kinds_from_environment, module_from_environment
+from support.server import Server
 
 from reliability.command_campaign import post_mortem
+from reliability.each_server import on_each_server
 from reliability.engine_clients import (
     EngineClient,
     Findings,
@@ -257,25 +258,14 @@ def main() -> int:
     options = _parse_arguments()
     seed = options.seed or secrets.token_hex(4)
     engines = chosen_engines(options.engines)
-    kinds = [kind for kind in kinds_from_environment() if not options.servers or kind.name in options.servers]
     print(f"seed {seed}, {', '.join(engines)}, {CLIENTS} clients and {LEAVING_CLIENTS} that leave, {options.seconds} s")
-    problems: list[str] = []
-    for kind in kinds:
-        problems += _hammer_kind(kind, engines, seed, options.seconds)
-    for problem in problems:
-        print(f"PROBLEM {problem}", file=sys.stderr)
-    print(f"{len(problems)} problems")
-    return 1 if problems else 0
 
-
-def _hammer_kind(kind: ServerKind, engines: Sequence[str], seed: str, seconds: float) -> list[str]:
-    print(f"==> all engines on {kind.name}", flush=True)
-    module = module_from_environment()
-    with Server(kind.name, kind.binary, module, module_args=MODULE_ARGS, lifetime=2 * seconds + 900) as server:
-        hammering = hammer_engines(server, engines, seed, seconds, report=True)
+    def campaign(server: Server) -> list[str]:
+        hammering = hammer_engines(server, engines, seed, options.seconds, report=True)
         report_hammering(hammering, engines)
-        crash = server.crash_report()
-        return hammering.problems + ([crash] if crash else [])
+        return hammering.problems
+
+    return on_each_server("all engines", options.servers, campaign, module_args=MODULE_ARGS, lifetime=2 * options.seconds + 900)
 
 
 def report_hammering(hammering: Hammering, engines: Sequence[str]) -> None:

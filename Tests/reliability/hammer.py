@@ -16,10 +16,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from support.resp import OK
-from support.server import Server, ServerKind, kinds_from_environment, module_from_environment
+from support.server import Server
 from support.wait import eventually
 
 from reliability.command_campaign import post_mortem
+from reliability.each_server import on_each_server
 from reliability.hammer_clients import HammerClient, LeavingClient, set_up_commands
 from reliability.processes import Footprint, footprint_when_empty
 
@@ -137,27 +138,17 @@ def _growth(footprints: list[Footprint]) -> list[str]:
 def main() -> int:
     options = _parse_arguments()
     seed = options.seed or secrets.token_hex(4)
-    kinds = [kind for kind in kinds_from_environment() if not options.servers or kind.name in options.servers]
     print(f"seed {seed}, {CLIENTS} clients and {LEAVING_CLIENTS} that leave, {options.seconds} s per server")
-    problems: list[str] = []
-    for kind in kinds:
-        problems += _hammer_kind(kind, seed, options.seconds)
-    for problem in problems:
-        print(f"PROBLEM {problem}", file=sys.stderr)
-    print(f"{len(problems)} problems")
-    return 1 if problems else 0
 
-
-def _hammer_kind(kind: ServerKind, seed: str, seconds: float) -> list[str]:
-    print(f"==> hammer on {kind.name}", flush=True)
-    with Server(kind.name, kind.binary, module_from_environment(), lifetime=seconds + 600) as server:
-        hammering = hammer(server, seed, seconds)
+    def campaign(server: Server) -> list[str]:
+        hammering = hammer(server, seed, options.seconds)
         for name, number in sorted(hammering.tally.items()):
             print(f"  {name:22} {number:>9,}")
         for label, footprint in zip(("warm-up", "first half", "second half"), hammering.footprints):
             print(f"  empty after the {label}: {footprint}")
-        report = server.crash_report()
-        return hammering.problems + ([report] if report else [])
+        return hammering.problems
+
+    return on_each_server("hammer", options.servers, campaign, lifetime=options.seconds + 600)
 
 
 def _parse_arguments() -> argparse.Namespace:

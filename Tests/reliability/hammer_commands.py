@@ -22,11 +22,12 @@ from random import Random
 from typing import Any
 
 from support.resp import OK, Argument, Error, encode_command
-from support.server import Server, ServerKind, kinds_from_environment, module_from_environment
+from support.server import Server
 from support.wait import eventually
 
 from reliability.async_client import AsyncClient
 from reliability.command_campaign import post_mortem
+from reliability.each_server import on_each_server
 from reliability.engine_clients import Findings
 from reliability.engine_models import chosen_engines, open_engines
 from reliability.engines import Hammering, watch
@@ -314,25 +315,14 @@ def main() -> int:
     options = _parse_arguments()
     seed = options.seed or secrets.token_hex(4)
     engines = chosen_engines(options.engines)
-    kinds = [kind for kind in kinds_from_environment() if not options.servers or kind.name in options.servers]
     print(f"seed {seed}, {', '.join(engines)}, {CLIENTS} clients, {options.seconds} s")
-    problems: list[str] = []
-    for kind in kinds:
-        problems += _hammer_kind(kind, engines, seed, options.seconds)
-    for problem in problems:
-        print(f"PROBLEM {problem}", file=sys.stderr)
-    print(f"{len(problems)} problems")
-    return 1 if problems else 0
 
-
-def _hammer_kind(kind: ServerKind, engines: Sequence[str], seed: str, seconds: float) -> list[str]:
-    print(f"==> all commands on {kind.name}", flush=True)
-    module = module_from_environment()
-    with Server(kind.name, kind.binary, module, module_args=MODULE_ARGS, lifetime=2 * seconds + 900) as server:
-        hammering = hammer_commands(server, engines, seed, seconds, report=True)
+    def campaign(server: Server) -> list[str]:
+        hammering = hammer_commands(server, engines, seed, options.seconds, report=True)
         report_hammering(hammering)
-        crash = server.crash_report()
-        return hammering.problems + ([crash] if crash else [])
+        return hammering.problems
+
+    return on_each_server("all commands", options.servers, campaign, module_args=MODULE_ARGS, lifetime=2 * options.seconds + 900)
 
 
 def report_hammering(hammering: CommandHammering) -> None:
