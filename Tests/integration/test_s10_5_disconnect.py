@@ -45,7 +45,7 @@ def test_while_waiting_in_the_queue(server, raw, leave):
 @pytest.mark.parametrize("leave", LEAVE)
 def test_while_a_model_is_built(server, raw, leave):
     client = server.raw()
-    client.send_bytes(encode_command(*store_command("m", onnx_models.big_weights(30))))
+    client.send_bytes(encode_command(*store_command("m", onnx_models.fresh(onnx_models.big_weights(30)))))
     leave(client)
     store_model(raw, "m", onnx_models.add_constant(1))
     set_tensor(raw, "x", [1])

@@ -6,7 +6,7 @@ import pytest
 from support import dump, onnx_models, torch_models
 from support.commands import IN_TRANSACTION, get_tensor, pairs, set_tensor, stats, store_model, words
 from support.resp import NIL, OK, QUEUED, Error, Status
-from support.scripts import GATE, entry_point, occupied_worker, run_script, script_command, store_entry_points
+from support.scripts import GATE, entry_point, fresh, occupied_worker, run_script, script_command, store_entry_points
 from support.scripts import store_script, store_script_command
 from support.wait import eventually
 
@@ -413,7 +413,7 @@ class TestDisconnect:
     @pytest.mark.parametrize("leave", LEAVE)
     def test_while_a_script_is_compiled(self, server, raw, leave):
         leaving = server.raw()
-        leaving.send(*store_script_command("left", SOURCE, "one"))
+        leaving.send(*store_script_command("left", fresh(SOURCE), "one"))
         leave(leaving)
         store(raw)
         assert_whole(raw)

@@ -4,7 +4,7 @@ import pytest
 
 from support.commands import WRONGTYPE, get_tensor, pairs, set_tensor, stats, words
 from support.resp import OK, Error
-from support.scripts import NO_SCRIPT, entry_point, failure, run_script, store_script, store_script_command
+from support.scripts import NO_SCRIPT, entry_point, failure, fresh, run_script, store_script, store_script_command
 
 SOURCE = entry_point("one", "return tensors[0]") + entry_point("two", "return tensors[0] + tensors[0]")
 
@@ -104,7 +104,7 @@ class TestScriptStore:
     def test_a_key_that_becomes_another_type_meanwhile(self, server, raw):
         """The script is compiled in the background, and the key looked at when it is ready."""
         with server.raw() as other:
-            other.send(*store_script_command("s", SOURCE, "one"))
+            other.send(*store_script_command("s", fresh(SOURCE), "one"))
             assert not other.has_reply(within=0.05)
             raw.call("SET", "s", "text")
             assert other.read() == WRONGTYPE
@@ -112,7 +112,7 @@ class TestScriptStore:
 
     def test_the_server_answers_while_a_script_is_compiled(self, server, raw):
         with server.raw() as other:
-            other.send(*store_script_command("s", SOURCE, "one"))
+            other.send(*store_script_command("s", fresh(SOURCE), "one"))
             assert raw.call("PING").text == "PONG"
             assert not other.has_reply(within=0)
             assert other.read() == OK

@@ -20,7 +20,7 @@ def _store_without_waiting(raw, key: str, model: bytes) -> None:
 )
 def test_deleted_while_loading(raw, command):
     for _ in range(5):
-        _store_without_waiting(raw, "m", SLOW)
+        _store_without_waiting(raw, "m", onnx_models.fresh(SLOW))
         assert raw.call(*words(command)) in (OK, 1)
         eventually(lambda: raw.call("AI._MODELSCAN") == [], "the model is forgotten")
         raw.call("DEL", "m")
@@ -28,7 +28,7 @@ def test_deleted_while_loading(raw, command):
 
 @pytest.mark.parametrize("command", ["RENAME m n", "MOVE m 3", "SWAPDB 0 3", "DEBUG RELOAD"])
 def test_moved_while_loading(raw, command):
-    _store_without_waiting(raw, "m", SLOW)
+    _store_without_waiting(raw, "m", onnx_models.fresh(SLOW))
     assert raw.call(*words(command)) in (OK, 1)
     if command.endswith("3"):
         raw.call("SELECT", 3)
@@ -41,7 +41,7 @@ def test_replaced_while_loading(raw):
     """The later model stays, whichever is ready first."""
     set_tensor(raw, "x", [1])
     for constant in range(5):
-        _store_without_waiting(raw, "m", SLOW)
+        _store_without_waiting(raw, "m", onnx_models.fresh(SLOW))
         store_model(raw, "m", onnx_models.add_constant(constant))
         assert execute(raw, "m", ["x"], ["y"]) == OK
         assert get_tensor(raw, "y").tolist() == [1 + constant]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,11 @@ def entry_point(name: str, *body: str) -> str:
     """The source of an entry point; ``body`` are its lines, indented among themselves only."""
     lines = [f"def {name}(tensors: List[Tensor], keys: List[str], args: List[str]):", *(f"    {line}" for line in body)]
     return "\n".join(lines) + "\n"
+
+
+def fresh(source: str) -> str:
+    """The same script in other words: one that no server has tried out yet."""
+    return f"# {secrets.token_hex(8)}\n{source}"
 
 
 def store_script_command(
