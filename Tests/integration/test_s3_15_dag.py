@@ -191,6 +191,25 @@ def test_load_and_persist_take_their_arguments_blindly(raw):
     assert [get_tensor(raw, key).tolist() for key in ("|>", "PERSIST", "t")] == [[3], [4], [9]]
 
 
+@pytest.mark.parametrize("value", ["BLOB", "blob", "VALUES"])
+@pytest.mark.parametrize("name", ["x", "BLOB", "VALUES"])
+def test_keywords_as_values(raw, name, value):
+    """Only what follows the first of the words BLOB and VALUES is data, whatever it looks like."""
+    command = f"AI.DAGEXECUTE ROUTING r |> AI.TENSORSET {name} STRING 1 VALUES {value} |> AI.TENSORGET {name} VALUES"
+    assert raw.call(*words(command)) == [OK, [value.encode()]]
+
+
+@pytest.mark.parametrize("data, value", [(b"|>\0", b"|>"), (b"VALUES\0", b"VALUES"), (b"BLOB\0", b"BLOB")])
+def test_keywords_as_data(raw, data, value):
+    command = [*words("AI.DAGEXECUTE ROUTING r |> AI.TENSORSET x STRING 1 BLOB", data), *words("|> AI.TENSORGET x VALUES")]
+    assert raw.call(*command) == [OK, [value]]
+
+
+def test_the_separator_as_data(raw):
+    command = words("AI.DAGEXECUTE ROUTING r |> AI.TENSORSET x INT8 2 BLOB |> |> AI.TENSORGET x VALUES")
+    assert raw.call(*command) == [OK, [124, 62]]
+
+
 def test_keywords_as_names(raw):
     command = (
         "AI.DAGEXECUTE LOAD 1 a |> AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 OUTPUTS"

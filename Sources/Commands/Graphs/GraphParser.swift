@@ -60,11 +60,18 @@ struct GraphParser {
             guard let first = arguments.peek else { throw .unexpectedGraphArgument(separator) }
             guard !GraphHeader.isClause(first) else { throw .unexpectedGraphArgument(first) }
             let start = arguments.position
-            let isTensorSet = first.matches("AI.TENSORSET")
+            var mayHaveBlob = first.matches("AI.TENSORSET")
             while let word = arguments.peek, !word.matches("|>") {
                 _ = arguments.next()
-                // Data may be any bytes, those of the separator included.
-                if isTensorSet, word.matches("BLOB"), arguments.position > start + 2 { _ = arguments.next() }
+                // The key may be called like one of these words, and so may a value.
+                guard mayHaveBlob, arguments.position > start + 2 else { continue }
+                if word.matches("BLOB") {
+                    // Data may be any bytes, those of the separator included.
+                    _ = arguments.next()
+                    mayHaveBlob = false
+                } else if word.matches("VALUES") {
+                    mayHaveBlob = false
+                }
             }
             operations.append(arguments.command(from: start, count: arguments.position - start))
         }
