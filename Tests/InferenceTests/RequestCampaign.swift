@@ -79,7 +79,8 @@ import Testing
     /// What is counted is what was run, and nothing is left in the queues.
     private func compareCounts(_ fixture: EngineFixture, _ trials: [Trial], _ models: [String: Model]) throws {
         let counts = models.values.map(\.statistics.snapshot)
-        let outcomes = trials.flatMap(\.outcomes)
+        // A step without one of its inputs fails and does not run.
+        let outcomes = trials.flatMap(\.outcomes).filter { $0.error != .inputHasNoTensor }
         #expect(counts.reduce(0) { $0 + $1.errors } == outcomes.count { $0.error != nil })
         #expect(counts.reduce(0) { $0 + $1.calls } == outcomes.count { $0.hasRun })
         let status = fixture.engine.queueStatus

@@ -57,12 +57,15 @@ import Testing
             var plan = RequestPlan()
             let input = plan.add(try makeTensor(.int64, [1]))
             let none = try plan.add(calculator("none"), inputs: [input], outputCount: 1)
-            _ = try plan.add(calculator("add"), inputs: [input, none.lowerBound], outputCount: 1)
+            let add = try calculator.model("add")
+            _ = plan.add(.model(add), inputs: [input, none.lowerBound], outputCount: 1)
             _ = try plan.add(calculator("split"), inputs: [input], outputCount: 2)
             let end = try calculator.carryOut(plan)
             #expect(end.outcomes == ["OK", "ERR INPUT key cannot be found in DAG", "NA"])
             #expect(end.error == .inputHasNoTensor)
             #expect(end.values == [[1], nil, nil, nil, nil])
+            // It did not run, so it counts nothing.
+            #expect(add.statistics.snapshot == .init(duration: 0, samples: 0, calls: 0, errors: 0))
         }
     }
 
