@@ -53,29 +53,40 @@ public final class TensorRows {
 }
 
 extension Tensor {
-    /// A copy of `count` rows from row `start` on; nil when the tensor has no such rows, or there is no memory for them.
-    public func rows(from start: Int, count: Int) -> Tensor? {
-        guard shape.rank > 0, start >= 0, count >= 0, start <= shape[0], count <= shape[0] - start else { return nil }
+    /// Copies of the rows in their order, one tensor for each of `counts`; nil when the tensor has not as many rows as they
+    /// are together, or there is no memory for the copies.
+    public func split(rows counts: [Int]) -> [Tensor]? {
+        guard shape.rank > 0, Self.sum(counts) == shape[0] else { return nil }
+        let perRow = shape[0] > 0 ? elementCount / shape[0] : 0
         return withBytes { bytes in
-            let range = byteRange(ofRows: start..<start + count, in: bytes)
-            return try? Tensor(
-                dataType, shape.withFirst(count), copying: UnsafeRawBufferPointer(rebasing: bytes[range]))
+            var parts: [Tensor] = []
+            parts.reserveCapacity(counts.count)
+            var start = 0
+            for count in counts {
+                let end = position(after: count * perRow, elementsOf: bytes, from: start)
+                let range = UnsafeRawBufferPointer(rebasing: bytes[start..<end])
+                guard let part = try? Tensor(dataType, shape.withFirst(count), copying: range) else { return nil }
+                parts.append(part)
+                start = end
+            }
+            return parts
         }
     }
 
-    private func byteRange(ofRows rows: Range<Int>, in bytes: UnsafeRawBufferPointer) -> Range<Int> {
-        guard !rows.isEmpty else { return 0..<0 }
-        let perRow = elementCount / shape[0]
-        guard dataType == .string else {
-            let rowSize = perRow * dataType.elementSize
-            return rows.lowerBound * rowSize..<rows.upperBound * rowSize
+    /// Nil when a number is negative, or the sum cannot be counted.
+    private static func sum(_ counts: [Int]) -> Int? {
+        var sum = 0
+        for count in counts {
+            let (next, overflowed) = sum.addingReportingOverflow(count)
+            guard count >= 0, !overflowed else { return nil }
+            sum = next
         }
-        let start = Self.position(after: rows.lowerBound * perRow, stringsIn: bytes, from: 0)
-        return start..<Self.position(after: rows.count * perRow, stringsIn: bytes, from: start)
+        return sum
     }
 
-    /// Where the string begins that has `count` strings between it and `start`.
-    private static func position(after count: Int, stringsIn bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+    /// Where the element begins that has `count` elements between it and `start`.
+    private func position(after count: Int, elementsOf bytes: UnsafeRawBufferPointer, from start: Int) -> Int {
+        guard dataType == .string else { return start + count * dataType.elementSize }
         var position = start
         for _ in 0..<count { position = (bytes[position...].firstIndex(of: 0) ?? bytes.endIndex - 1) + 1 }
         return position

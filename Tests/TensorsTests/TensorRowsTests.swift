@@ -89,7 +89,7 @@ import Testing
     @Test func `a scalar has no rows`() throws {
         let scalar = try floats([1], [])
         #expect(TensorRows(like: scalar, byteCapacity: 64) == nil)
-        #expect(scalar.rows(from: 0, count: 1) == nil)
+        #expect(scalar.split(rows: [1]) == nil)
         #expect(scalar.batchSize == 1)
     }
 
@@ -120,39 +120,56 @@ import Testing
 
 // MARK: The way back
 
-@Suite struct TensorRowRangeTests {
-    @Test(arguments: [(0, 1), (0, 3), (1, 2), (2, 1), (0, 0), (3, 0)])
-    func `a range of rows is a tensor of its own`(start: Int, count: Int) throws {
+@Suite(.tensorGlobals) struct TensorSplitTests {
+    private let splits = [[3], [1, 2], [2, 1], [1, 1, 1], [0, 3, 0], [0, 1, 0, 0, 2]]
+
+    @Test func `parts have their rows, in their order`() throws {
         let elements = (0..<6).map { Int32($0) }
-        let part = try #require(try makeTensor(.int32, elements, [3, 2]).rows(from: start, count: count))
-        #expect(part.shape == [count, 2])
-        #expect(part.elements(as: Int32.self) == Array(elements[start * 2..<(start + count) * 2]))
+        for counts in splits {
+            let parts = try #require(try makeTensor(.int32, elements, [3, 2]).split(rows: counts))
+            #expect(parts.map(\.shape.dimensions) == counts.map { [$0, 2] })
+            #expect(parts.flatMap { $0.elements(as: Int32.self) } == elements)
+        }
     }
 
-    @Test(arguments: [(-1, 1), (0, -1), (0, 4), (3, 1), (4, 0), (1, Int.max), (Int.max, 1), (Int.min, 1), (2, Int.min)])
-    func `rows that the tensor has not are none`(start: Int, count: Int) throws {
-        try #expect(makeTensor(.int32, (0..<6).map { Int32($0) }, [3, 2]).rows(from: start, count: count) == nil)
-    }
-
-    @Test(arguments: [(0, 1), (1, 2), (0, 3), (2, 1), (3, 0), (1, 0)])
-    func `a range of strings begins and ends where the strings do`(start: Int, count: Int) throws {
+    @Test func `parts begin and end where the strings do`() throws {
         let strings = ["", "a", "bc", "", "", "long"]
-        let part = try #require(try makeTensor(strings: strings, [3, 2]).rows(from: start, count: count))
-        #expect(part.shape == [count, 2])
-        #expect(part.strings == Array(strings[start * 2..<(start + count) * 2]))
-        #expect(part.storedBytes.count { $0 == 0 } == count * 2)
+        for counts in splits {
+            let parts = try #require(try makeTensor(strings: strings, [3, 2]).split(rows: counts))
+            #expect(parts.map(\.shape.dimensions) == counts.map { [$0, 2] })
+            #expect(parts.map(\.strings.count) == counts.map { $0 * 2 })
+            #expect(parts.flatMap(\.strings) == strings)
+            #expect(parts.allSatisfy { part in part.storedBytes.count { $0 == 0 } == part.elementCount })
+        }
+    }
+
+    @Test(arguments: [
+        [], [2], [4], [1, 1], [3, 1], [-1, 4], [4, -1], [.max, 1], [.max, .max, 5], [.min, 3], [.min, .min, 3],
+    ])
+    func `counts that are not those of all rows make no parts`(counts: [Int]) throws {
+        try #expect(makeTensor(.int32, (0..<6).map { Int32($0) }, [3, 2]).split(rows: counts) == nil)
+        try #expect(makeTensor(strings: ["", "a", "bc", "", "", "long"], [3, 2]).split(rows: counts) == nil)
     }
 
     @Test(arguments: [DataType.float, .string])
     func `rows without elements are rows`(dataType: DataType) throws {
         let tensor = try Tensor(zeros: dataType, [4, 0, 2])
-        let part = try #require(tensor.rows(from: 1, count: 2))
-        #expect(part.shape == [2, 0, 2])
-        #expect(part.byteCount == 0)
-        #expect(tensor.rows(from: 0, count: 5) == nil)
+        let parts = try #require(tensor.split(rows: [1, 2, 1]))
+        #expect(parts.map(\.shape) == [[1, 0, 2], [2, 0, 2], [1, 0, 2]])
+        #expect(parts.allSatisfy { $0.byteCount == 0 })
+        #expect(tensor.split(rows: [5]) == nil)
         let huge = try Tensor(zeros: dataType, [Int.max, 0])
-        #expect(huge.rows(from: Int.max - 1, count: 1)?.shape == [1, 0])
-        #expect(huge.rows(from: 1, count: Int.max) == nil)
+        #expect(huge.split(rows: [Int.max - 1, 1])?.map(\.shape) == [[Int.max - 1, 0], [1, 0]])
+        #expect(huge.split(rows: [1, Int.max]) == nil)
+        let none = try Tensor(zeros: dataType, [0, 3])
+        #expect(none.split(rows: [])?.count == 0)
+        #expect(none.split(rows: [0, 0])?.map(\.shape) == [[0, 3], [0, 3]])
+    }
+
+    @Test func `without memory there are no parts`() throws {
+        let tensor = try makeTensor(.int32, (0..<6).map { Int32($0) }, [3, 2])
+        let parts = RecordingAllocator(capacity: 1).use { tensor.split(rows: [1, 2]) }
+        #expect(parts == nil)
     }
 
     @Test func `what was put together comes apart as it was`() throws {
@@ -167,13 +184,9 @@ import Testing
             }
             let rows = try #require(TensorRows(like: parts[0], byteCapacity: 0))
             for part in parts { #expect(rows.append(part)) }
-            let all = try #require(rows.takeTensor())
-            var start = 0
-            for part in parts {
-                let same = all.rows(from: start, count: part.shape[0])
-                #expect(same?.shape == part.shape && same?.storedBytes == part.storedBytes)
-                start += part.shape[0]
-            }
+            let same = try #require(rows.takeTensor()?.split(rows: parts.map { $0.shape[0] }))
+            #expect(same.map(\.shape) == parts.map(\.shape))
+            #expect(same.map(\.storedBytes) == parts.map(\.storedBytes))
         }
     }
 }

@@ -93,24 +93,19 @@ struct BatchRun {
         guard hasAllRows else {
             return batch.members.map { ($0, .failure(model.definition.backend.batchSizeError)) }
         }
-        var start = 0
-        return batch.members.map { member in
-            defer { start += member.rowCount }
-            return (member, rows(from: start, count: member.rowCount, of: outputs))
-        }
-    }
-
-    private func rows(from start: Int, count: Int, of outputs: [Tensor?]) -> Result<[Tensor?], InferenceError> {
-        var parts: [Tensor?] = []
+        let counts = batch.members.map(\.rowCount)
+        var parts: [[Tensor]?] = []
         parts.reserveCapacity(outputs.count)
         for output in outputs {
             guard let output, output.shape.rank > 0 else {
                 parts.append(nil)
                 continue
             }
-            guard let part = output.rows(from: start, count: count) else { return .failure(.noMemoryForOutput) }
-            parts.append(part)
+            guard let rows = output.split(rows: counts) else {
+                return batch.members.map { ($0, .failure(.noMemoryForOutput)) }
+            }
+            parts.append(rows)
         }
-        return .success(parts)
+        return batch.members.enumerated().map { number, member in (member, .success(parts.map { $0?[number] })) }
     }
 }
