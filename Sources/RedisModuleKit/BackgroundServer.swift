@@ -7,6 +7,9 @@ internal import Synchronization
 public struct BackgroundServer: Sendable {
     private let database: Int32
     private static let isClosing = Atomic(false)
+    /// Microseconds between two attempts to take the lock: at first, and while the main thread stays busy.
+    private static let shortestPause: UInt32 = 20
+    private static let longestPause: UInt32 = 500
 
     /// Remembers the database that the command's client has selected. Main thread only.
     public init(_ context: CommandContext) {
@@ -24,9 +27,11 @@ public struct BackgroundServer: Sendable {
     /// The lock is free whenever the main thread waits for events. It is tried rather than waited for: Valkey 9.1 lets go of
     /// it while it exits, inside a command, and dies of a thread that gets it then.
     private static func lock(_ raw: OpaquePointer) -> Bool {
+        var pause = shortestPause
         while !isClosing.load(ordering: .acquiring) {
             if RedisModule_ThreadSafeContextTryLock(raw) == RM_OK { return true }
-            usleep(20)
+            usleep(pause)
+            pause = min(2 * pause, longestPause)
         }
         return false
     }
