@@ -5,25 +5,19 @@ internal import Synchronization
 /// Clients store one model on several devices or under several names, and some send a store again when the answer takes
 /// longer than they wait.
 final class PassedTrials: Sendable {
-    /// Two hashes with keys that nobody outside of the process knows: what else has the same ones cannot be looked for.
+    /// A hash with a key that nobody outside of the process knows: what else has the same one cannot be looked for, and is
+    /// met by chance once in 2^56 stores.
     struct Fingerprint: Hashable {
-        private let first: Int
-        private let second: Int
+        private let hash: Int
 
         init(_ request: ModelCheckRequest, _ content: ModelBlob) {
-            first = Self.hash(0, request, content)
-            second = Self.hash(1, request, content)
-        }
-
-        private static func hash(_ number: Int, _ request: ModelCheckRequest, _ content: ModelBlob) -> Int {
             var hasher = Hasher()
-            hasher.combine(number)
             hasher.combine(request.arguments)
             for chunk in content.chunks {
                 hasher.combine(chunk.byteCount)
                 chunk.withBytes { hasher.combine(bytes: $0) }
             }
-            return hasher.finalize()
+            hash = hasher.finalize()
         }
     }
 
