@@ -62,6 +62,14 @@ public struct DocumentedArgument: Sendable {
         DocumentedArgument(token.lowercased(), .word, token: token, optional: optional)
     }
 
+    /// A word, a number, and as many of `name`.
+    public static func counted(_ token: String, _ name: String, _ kind: Kind) -> [DocumentedArgument] {
+        [
+            DocumentedArgument("\(name)-count", .integer, token: token),
+            DocumentedArgument(name, kind, multiple: true),
+        ]
+    }
+
     /// One of several bare words.
     public static func choice(_ name: String, _ words: [String], optional: Bool = false) -> DocumentedArgument {
         DocumentedArgument(name, .oneOf(words.map { .word($0) }), optional: optional)

@@ -25,14 +25,13 @@ enum DAGExecute {
     private static func command(
         _ name: String, _ summary: String, isReadOnly: Bool, since: String, entry: @escaping RawCommand
     ) -> Command {
-        let load = counted("LOAD", "load", .key(specification: -1))
-        let persist = isReadOnly ? [] : [counted("PERSIST", "persist", .key(specification: -1))]
+        let keyLists = (isReadOnly ? ["LOAD"] : ["LOAD", "PERSIST"]).map(keyList)
         return Command(
             name: name, flags: isReadOnly ? "readonly" : "write deny-oom", keys: .reported(shown: 3),
             documentation: CommandDocumentation(
                 summary: summary, complexity: "O(M) where M is the cost of the operations, in the background",
                 since: since,
-                arguments: [load] + persist + [
+                arguments: keyLists + [
                     DocumentedArgument("routing", .text, token: "ROUTING", optional: true),
                     DocumentedArgument("timeout", .integer, token: "TIMEOUT", optional: true),
                     DocumentedArgument("operation", .text, token: "|>", multiple: true),
@@ -40,15 +39,11 @@ enum DAGExecute {
             entry: entry)
     }
 
-    private static func counted(
-        _ word: String, _ name: String, _ kind: DocumentedArgument.Kind
-    ) -> DocumentedArgument {
-        DocumentedArgument(
-            "\(name)-keys",
-            .group([
-                DocumentedArgument("\(name)-count", .integer, token: word),
-                DocumentedArgument("\(name)-key", kind, multiple: true),
-            ]), optional: true)
+    private static func keyList(_ word: String) -> DocumentedArgument {
+        let name = word.lowercased()
+        return DocumentedArgument(
+            "\(name)-keys", .group(DocumentedArgument.counted(word, "\(name)-key", .key(specification: -1))),
+            optional: true)
     }
 
     private static func run(

@@ -5,21 +5,18 @@ internal import RedisModuleKit
 /// deprecated `AI.MODELRUN key [TIMEOUT ms] INPUTS in ... OUTPUTS out ...`.
 ///
 /// Inputs and model are taken when the command arrives; what happens to their keys later does not matter. The run goes
-/// through the queue of the model's device, and its outputs are written when it has succeeded.
+/// through the queue of the model's device, unless it is known to cost less than that, and its outputs are written when it
+/// has succeeded.
 enum ModelExecute {
     static let command = Command(
         name: "ai.modelexecute", flags: "write deny-oom", keys: .reported(shown: 4),
         documentation: CommandDocumentation(
             summary: "Runs a model on tensors and stores its outputs as tensors.",
             complexity: "O(M) where M is the cost of the model's run, in the background", since: "1.2.5",
-            arguments: [
-                DocumentedArgument("key", .key(specification: -1)),
-                DocumentedArgument("input-count", .integer, token: "INPUTS"),
-                DocumentedArgument("input", .key(specification: -1), multiple: true),
-                DocumentedArgument("output-count", .integer, token: "OUTPUTS"),
-                DocumentedArgument("output", .key(specification: -1), multiple: true),
-                DocumentedArgument("timeout", .integer, token: "TIMEOUT", optional: true),
-            ]),
+            arguments: [DocumentedArgument("key", .key(specification: -1))]
+                + DocumentedArgument.counted("INPUTS", "input", .key(specification: -1))
+                + DocumentedArgument.counted("OUTPUTS", "output", .key(specification: -1))
+                + [DocumentedArgument("timeout", .integer, token: "TIMEOUT", optional: true)]),
         entry: {
             runCommand($0, $1, $2, reportingKeys: reportKeys) { context, arguments throws(CommandError) in
                 try run(context, &arguments, named: "AI.MODELEXECUTE", minimum: 8) {

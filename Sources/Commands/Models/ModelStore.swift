@@ -17,12 +17,9 @@ enum ModelStore {
             arguments: head + [
                 DocumentedArgument(
                     "names",
-                    .group([
-                        DocumentedArgument("input-count", .integer, token: "INPUTS"),
-                        DocumentedArgument("input", .text, multiple: true),
-                        DocumentedArgument("output-count", .integer, token: "OUTPUTS"),
-                        DocumentedArgument("output", .text, multiple: true),
-                    ]), optional: true),
+                    .group(
+                        DocumentedArgument.counted("INPUTS", "input", .text)
+                            + DocumentedArgument.counted("OUTPUTS", "output", .text)), optional: true),
                 blob,
             ]),
         entry: {

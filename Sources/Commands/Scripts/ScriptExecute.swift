@@ -12,12 +12,10 @@ enum ScriptExecute {
             arguments: [
                 DocumentedArgument("key", .key(specification: -1)),
                 DocumentedArgument("function", .text),
-                DocumentedArgument("keys", .group(countedList("KEYS", "key", .key(specification: -1))), optional: true),
-                DocumentedArgument(
-                    "inputs", .group(countedList("INPUTS", "input", .key(specification: -1))), optional: true),
-                DocumentedArgument("arguments", .group(countedList("ARGS", "argument", .text)), optional: true),
-                DocumentedArgument(
-                    "outputs", .group(countedList("OUTPUTS", "output", .key(specification: -1))), optional: true),
+                section("KEYS", "key", .key(specification: -1)),
+                section("INPUTS", "input", .key(specification: -1)),
+                section("ARGS", "argument", .text),
+                section("OUTPUTS", "output", .key(specification: -1)),
                 DocumentedArgument("timeout", .integer, token: "TIMEOUT", optional: true),
             ]),
         entry: {
@@ -52,10 +50,10 @@ enum ScriptExecute {
             }
         })
 
-    private static func countedList(
+    private static func section(
         _ word: String, _ name: String, _ kind: DocumentedArgument.Kind
-    ) -> [DocumentedArgument] {
-        [DocumentedArgument("\(name)-count", .integer, token: word), DocumentedArgument(name, kind, multiple: true)]
+    ) -> DocumentedArgument {
+        DocumentedArgument("\(name)s", .group(DocumentedArgument.counted(word, name, kind)), optional: true)
     }
 
     private static func run(

@@ -12,11 +12,8 @@ enum ScriptStore {
         documentation: CommandDocumentation(
             summary: "Stores a script as the value of a key.",
             complexity: "O(N) where N is the length of the source, most of it in the background", since: "1.2.5",
-            arguments: head + [
-                DocumentedArgument("entry-point-count", .integer, token: "ENTRY_POINTS"),
-                DocumentedArgument("entry-point", .text, multiple: true),
-                DocumentedArgument("source", .text, token: "SOURCE"),
-            ]),
+            arguments: head + DocumentedArgument.counted("ENTRY_POINTS", "entry-point", .text)
+                + [DocumentedArgument("source", .text, token: "SOURCE")]),
         entry: {
             runCommand($0, $1, $2) { context, arguments throws(CommandError) in
                 guard arguments.count >= 8 else { throw .wrongArity(of: arguments) }
