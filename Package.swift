@@ -7,6 +7,10 @@ let swiftSettings: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
+    // Small accessors of one target are called by others on every request: they are to become loads there.
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+    // What the compiler proves stays; the checks at run time would end somebody else's process. Tests have them.
+    .unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release)),
     // The products do not tell where they were built. (Test discovery needs the real paths.)
     .unsafeFlags(["-file-prefix-map", "\(Context.packageDirectory)=."], .when(configuration: .release)),
 ]

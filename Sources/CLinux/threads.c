@@ -18,6 +18,11 @@ void linux_thread_lower_priority(int nice_increment) {
     setpriority(PRIO_PROCESS, thread, getpriority(PRIO_PROCESS, thread) + nice_increment);
 }
 
+long linux_thread_preemptions(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+}
+
 bool linux_thread_join(pthread_t thread, int seconds) {
     struct timespec limit;
     clock_gettime(CLOCK_REALTIME, &limit);

@@ -329,14 +329,13 @@ extension InferenceEngine: InferenceRequest.Dispatcher {
         if isDeferred, !sleepingQueues.contains(where: { $0 === queue }) { sleepingQueues.append(queue) }
     }
 
-    /// Whether the request of `plan` is to be carried out by ``runInline(_:)``. Main thread only.
-    public func acceptsInline(_ plan: RequestPlan) -> Bool {
-        inline.accepts(plan)
-    }
+    /// Whether ``carryOutInline(_:)`` would run a model for `plan`. Main thread only.
+    func acceptsInline(_ plan: RequestPlan) -> Bool { inline.run(of: plan) != nil }
 
-    /// As ``submit(_:)``, in the calling thread: the receiver has been told when this returns. Main thread only.
-    public func runInline(_ request: InferenceRequest) {
-        request.start(inline)
+    /// Carries `plan` out in the calling thread if that is cheaper than handing it over; nil, and nothing done, when it is to
+    /// be submitted as a request. Main thread only.
+    public func carryOutInline(_ plan: inout RequestPlan) -> InferenceRequest.Outcome? {
+        inline.carryOut(&plan)
     }
 
     /// A round of the server's events begins: ``endRound()`` is to follow. Main thread only.
@@ -344,13 +343,17 @@ extension InferenceEngine: InferenceRequest.Dispatcher {
         isInRound = true
     }
 
-    /// Wakes the workers for everything that has been submitted in this round. Main thread only.
+    /// Runs what has gathered in this round and is cheap, and wakes the workers for everything else. Main thread only.
     public func endRound() {
         isInRound = false
+        if !sleepingQueues.isEmpty {
+            for queue in sleepingQueues {
+                inline.runBatches(in: queue)
+                queue.wakeWorkers()
+            }
+            sleepingQueues.removeAll(keepingCapacity: true)
+        }
         inline.renewBudget()
-        guard !sleepingQueues.isEmpty else { return }
-        for queue in sleepingQueues { queue.wakeWorkers() }
-        sleepingQueues.removeAll(keepingCapacity: true)
     }
 
     /// The queue of a device, made when it is first needed.

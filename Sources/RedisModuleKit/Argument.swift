@@ -4,10 +4,17 @@ internal import Glibc
 /// One argument of a command: a server string that lives as long as the command runs.
 public struct Argument {
     @usableFromInline let raw: OpaquePointer
+    @usableFromInline let start: UnsafePointer<CChar>?
+    /// Length in bytes.
+    public let byteCount: Int
 
+    /// Asks the server for the bytes, once.
     @inlinable
     init(raw: OpaquePointer) {
         self.raw = raw
+        var length = 0
+        start = RedisModule_StringPtrLen(raw, &length)
+        byteCount = length
     }
 
     /// Calls `body` with the argument's bytes, in place.
@@ -15,14 +22,8 @@ public struct Argument {
     public func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        var length = 0
-        let bytes = RedisModule_StringPtrLen(raw, &length)
-        return try body(UnsafeRawBufferPointer(start: bytes, count: length))
+        try body(UnsafeRawBufferPointer(start: start, count: byteCount))
     }
-
-    /// Length in bytes.
-    @inlinable
-    public var byteCount: Int { withBytes { $0.count } }
 
     /// The bytes, copied.
     public var bytes: [UInt8] { withBytes { [UInt8]($0) } }
@@ -39,15 +40,14 @@ public struct Argument {
     /// Whether the argument is this keyword, given in upper case; the argument's case does not matter (ASCII).
     @inlinable
     public func matches(_ keyword: StaticString) -> Bool {
-        withBytes { bytes in
-            guard bytes.count == keyword.utf8CodeUnitCount else { return false }
-            for index in 0..<bytes.count {
-                let byte = bytes[index]
-                let upper = byte &- 0x61 < 26 ? byte & ~0x20 : byte
-                guard upper == keyword.utf8Start[index] else { return false }
-            }
-            return true
+        // Called several times per argument of every command: most words are told apart by their length.
+        guard byteCount == keyword.utf8CodeUnitCount, let start else { return false }
+        for index in 0..<byteCount {
+            let byte = UInt8(bitPattern: start[index])
+            let upper = byte &- 0x61 < 26 ? byte & ~0x20 : byte
+            guard upper == keyword.utf8Start[index] else { return false }
         }
+        return true
     }
 
     /// Whether two arguments are the same byte for byte.
@@ -86,15 +86,31 @@ public struct Argument {
 
 /// The arguments of a command, read from left to right. The command's name is argument 0.
 public struct Arguments {
-    @usableFromInline let base: UnsafeMutablePointer<OpaquePointer?>
+    @usableFromInline let base: UnsafePointer<Argument>
     /// The number of arguments, the command's name included.
     public let count: Int
     /// The index of the argument that `next()` will return.
     public private(set) var position = 1
 
-    init(base: UnsafeMutablePointer<OpaquePointer?>, count: Int) {
+    private init(base: UnsafePointer<Argument>, count: Int) {
         self.base = base
         self.count = count
+    }
+
+    /// Calls `body` with what the server hands to a command.
+    static func with<Result>(
+        _ argv: UnsafeMutablePointer<OpaquePointer?>, _ argc: Int32, _ body: (Arguments) -> Result
+    ) -> Result {
+        // On the stack, unless there are many.
+        withUnsafeTemporaryAllocation(of: Argument.self, capacity: max(1, Int(argc))) { buffer in
+            var count = 0
+            while count < Int(argc), let raw = argv[count] {
+                buffer.initializeElement(at: count, to: Argument(raw: raw))
+                count += 1
+            }
+            // There is room for one at least.
+            return body(Arguments(base: UnsafePointer(buffer.baseAddress.unsafelyUnwrapped), count: count))
+        }
     }
 
     /// How many arguments have not been read yet.
@@ -102,8 +118,7 @@ public struct Arguments {
 
     /// The argument at `index`, or nil past the ends.
     public subscript(index: Int) -> Argument? {
-        guard index >= 0, index < count, let raw = base[index] else { return nil }
-        return Argument(raw: raw)
+        index >= 0 && index < count ? base[index] : nil
     }
 
     /// The next argument without consuming it.
@@ -145,11 +160,11 @@ public struct Arguments {
 
 /// A run of arguments, in order.
 public struct ArgumentSlice: RandomAccessCollection {
-    @usableFromInline let base: UnsafeMutablePointer<OpaquePointer?>
+    @usableFromInline let base: UnsafePointer<Argument>
     public let count: Int
 
     @usableFromInline
-    init(base: UnsafeMutablePointer<OpaquePointer?>, count: Int) {
+    init(base: UnsafePointer<Argument>, count: Int) {
         self.base = base
         self.count = count
     }
@@ -160,7 +175,6 @@ public struct ArgumentSlice: RandomAccessCollection {
     @inlinable
     public subscript(index: Int) -> Argument {
         precondition(index >= 0 && index < count)
-        // The server never leaves a hole in argv.
-        return Argument(raw: base[index].unsafelyUnwrapped)
+        return base[index]
     }
 }

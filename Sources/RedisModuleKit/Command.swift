@@ -88,12 +88,14 @@ public func runCommand(
     _ body: (CommandContext, inout Arguments) throws(CommandError) -> Reply
 ) -> Int32 {
     guard let context, let argv else { return RM_ERR }
-    var arguments = Arguments(base: argv, count: Int(argc))
-    let writer = ReplyWriter(context: context)
-    do throws(CommandError) {
-        writer.write(try body(CommandContext(raw: context), &arguments))
-    } catch {
-        writer.error(error)
+    Arguments.with(argv, argc) { arguments in
+        var arguments = arguments
+        let writer = ReplyWriter(context: context)
+        do throws(CommandError) {
+            writer.write(try body(CommandContext(raw: context), &arguments))
+        } catch {
+            writer.error(error)
+        }
     }
     return RM_OK
 }
@@ -106,7 +108,7 @@ public func runCommand(
 ) -> Int32 {
     guard let context, let argv else { return RM_ERR }
     if RedisModule_IsKeysPositionRequest(context) != 0 {
-        reportKeys(Arguments(base: argv, count: Int(argc)), KeyReporter(context: context))
+        Arguments.with(argv, argc) { reportKeys($0, KeyReporter(context: context)) }
         return RM_OK
     }
     return runCommand(context, argv, argc, body)

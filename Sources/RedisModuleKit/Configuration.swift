@@ -59,11 +59,15 @@ public struct LoadArguments {
     /// text; an odd number of arguments is refused with its last.
     public func forEachPair(_ apply: (_ name: String, _ value: Argument) -> Bool) -> String? {
         guard let argv else { return nil }
-        let arguments = ArgumentSlice(base: argv, count: count)
-        for index in stride(from: 0, to: count, by: 2) {
-            let name = arguments[index].text
-            guard index + 1 < count else { return name }
-            let value = arguments[index + 1]
+        return Arguments.with(argv, Int32(clamping: count)) { Self.forEachPair(of: $0, apply) }
+    }
+
+    private static func forEachPair(
+        of arguments: Arguments, _ apply: (_ name: String, _ value: Argument) -> Bool
+    ) -> String? {
+        for index in stride(from: 0, to: arguments.count, by: 2) {
+            guard let name = arguments[index]?.text else { break }
+            guard let value = arguments[index + 1] else { return name }
             guard apply(name.uppercased(), value) else { return "\(name) \(value.text)" }
         }
         return nil

@@ -17,12 +17,14 @@ import Testing
         }
     }
 
-    @Test func `the receiver has been told when the run returns, and the run is counted`() throws {
+    @Test func `the outputs are there when the run returns, and the run is counted`() throws {
         try withInlineEngine(cost: 20) { fixture, model in
             try fixture.prove(model)
             let calls = model.statistics.snapshot.calls
-            fixture.engine.runInline(fixture.inbox.request(try fixture.plan(model)))
-            #expect(fixture.inbox.ended.last == .echo(1))
+            var plan = try fixture.plan(model)
+            let outcome = try #require(fixture.engine.carryOutInline(&plan))
+            #expect(outcome.firstError == nil && outcome.tensors.count == 2)
+            #expect(outcome.tensors[1]?.shape == outcome.tensors[0]?.shape)
             #expect(model.statistics.snapshot.calls == calls + 1)
             #expect(model.statistics.snapshot.duration == 20 * (calls + 1))
         }
@@ -84,6 +86,30 @@ import Testing
         }
     }
 
+    @Test func `batches that have gathered in a round are run at its end, and never before their costs are known`()
+        throws
+    {
+        try withInlineEngine { fixture, _ in
+            let model = try fixture.load("batching", batching: .init(size: 4))
+            let queue = try #require(model.readyQueue)
+            func round() throws {
+                fixture.engine.beginRound()
+                for _ in 1...4 { try fixture.submit(1, to: model) }
+                fixture.engine.endRound()
+            }
+            for _ in 1...RunCosts.provingRuns {
+                try round()
+                try fixture.inbox.wait(for: 4)
+                try queue.awaitIdleness(of: 1)
+            }
+            let ended = fixture.inbox.ended.count
+            try round()
+            // Nobody has waited: the requests have ended in this thread.
+            #expect(fixture.inbox.ended.count == ended + 4)
+            #expect(queue.counters.batchedRequests == 4 * (RunCosts.provingRuns + 1))
+        }
+    }
+
     @Test func `a run that takes much longer than ever before costs the trust`() throws {
         let costs = RunCosts()
         for _ in 1...RunCosts.provingRuns { costs.record(20_000, 7) }
@@ -116,8 +142,8 @@ extension EngineFixture {
     }
 
     fileprivate func runHere(_ model: Model) throws {
-        engine.runInline(inbox.request(try plan(model)))
-        try inbox.wait(for: 1)
+        var plan = try plan(model)
+        _ = try #require(engine.carryOutInline(&plan))
     }
 
     /// Has a worker run the model, and waits until the worker has nothing to do.

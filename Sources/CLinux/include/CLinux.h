@@ -14,6 +14,9 @@ void linux_thread_set_name(const char *name);
 // Adds to the calling thread's nice value. On Linux that value belongs to a thread.
 void linux_thread_lower_priority(int nice_increment);
 
+// How often the calling thread has been kept from running so far although it wanted to.
+long linux_thread_preemptions(void);
+
 // Joins a thread, waiting `seconds` at most. Returns whether it has ended.
 bool linux_thread_join(pthread_t thread, int seconds);
 

@@ -21,12 +21,12 @@ struct ModelCallClause {
         let loaded = model.loaded
         guard arguments.consume("INPUTS") else { throw .inputsNotSpecified }
         inputs = try Self.parseKeys(
-            &arguments, expected: loaded?.inputNames.count, badCount: .invalidInputCount,
+            &arguments, expected: loaded?.inputCount, badCount: .invalidInputCount,
             notPositive: CommandError("ERR Input count must be a positive integer"),
             mismatch: CommandError(.wrongInputCount), tooFew: .tooFewKeys("input"))
         guard arguments.consume("OUTPUTS") else { throw .outputsNotSpecified }
         outputs = try Self.parseKeys(
-            &arguments, expected: loaded?.outputNames.count, badCount: .invalidOutputCount,
+            &arguments, expected: loaded?.outputCount, badCount: .invalidOutputCount,
             notPositive: CommandError("ERR Output count must be a positive integer"),
             mismatch: CommandError(.wrongOutputCount), tooFew: .tooFewKeys("output"))
         timeout = try TimeoutClause.parse(&arguments, in: place)
@@ -34,13 +34,14 @@ struct ModelCallClause {
     }
 
     private static func parseKeys(
-        _ arguments: inout Arguments, expected: Int?, badCount: CommandError, notPositive: CommandError,
-        mismatch: CommandError, tooFew: CommandError
+        _ arguments: inout Arguments, expected: Int?, badCount: @autoclosure () -> CommandError,
+        notPositive: @autoclosure () -> CommandError, mismatch: @autoclosure () -> CommandError,
+        tooFew: @autoclosure () -> CommandError
     ) throws(CommandError) -> ArgumentSlice {
-        guard let count = arguments.next()?.integer else { throw badCount }
-        guard count > 0 else { throw notPositive }
-        guard count == expected ?? count else { throw mismatch }
-        guard let keys = arguments.take(count) else { throw tooFew }
+        guard let count = arguments.next()?.integer else { throw badCount() }
+        guard count > 0 else { throw notPositive() }
+        guard count == expected ?? count else { throw mismatch() }
+        guard let keys = arguments.take(count) else { throw tooFew() }
         return keys
     }
 
@@ -56,8 +57,8 @@ struct ModelCallClause {
         self.inputs = inputs
         outputs = arguments.takeAll()
         guard let loaded = model.loaded else { return }
-        guard inputs.count == loaded.inputNames.count else { throw CommandError(.wrongInputCount) }
-        guard outputs.count == loaded.outputNames.count else { throw CommandError(.wrongOutputCount) }
+        guard inputs.count == loaded.inputCount else { throw CommandError(.wrongInputCount) }
+        guard outputs.count == loaded.outputCount else { throw CommandError(.wrongOutputCount) }
     }
 }
 

@@ -10,12 +10,16 @@ enum TensorClause {
     static func parse(
         _ arguments: inout Arguments, allowsEmptyDimensions: Bool
     ) throws(CommandError) -> Tensor {
-        guard let name = arguments.next(), let dataType = DataType.allCases.first(where: { name.matches($0.name) })
-        else { throw .invalidDataType }
+        guard let name = arguments.next(), let dataType = dataType(name) else { throw .invalidDataType }
         let shape = try parseShape(&arguments, minimum: allowsEmptyDimensions ? 0 : 1)
         if arguments.consume("BLOB") { return try blob(arguments.takeAll(), dataType, shape) }
         if arguments.consume("VALUES") { return try values(arguments.takeAll(), dataType, shape) }
         return try make(dataType) { () throws(TensorError) in try Tensor(zeros: dataType, shape) }
+    }
+
+    private static func dataType(_ name: Argument) -> DataType? {
+        // By far the most frequent.
+        name.matches(DataType.float.name) ? .float : DataType.allCases.first { name.matches($0.name) }
     }
 
     /// Dimensions up to the word BLOB or VALUES or the end.

@@ -27,16 +27,14 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
 
     /// Carries `plan` out, and blocks the client of `context` until that has been done.
     static func start(
-        _ plan: RequestPlan, outputs: [Output], answer: Answer, timeout: Int?, _ context: CommandContext
+        _ plan: consuming RequestPlan, outputs: [Output], answer: Answer, timeout: Int?, _ context: CommandContext
     ) throws(CommandError) -> Reply {
+        let engine = InferenceEngine.shared
+        var plan = plan
+        if let outcome = engine.carryOutInline(&plan) { return try finish(outcome, outputs, answer, context) }
         let operation = PendingRequest(plan, outputs: outputs, answer: answer)
         let request = InferenceRequest(plan, timeout: timeout, receiver: operation)
         operation.request = request
-        let engine = InferenceEngine.shared
-        if plan.steps.isEmpty || engine.acceptsInline(plan) {
-            engine.runInline(request)
-            return try operation.finish(context)
-        }
         // From here on every outcome, a refusal by the queue included, is the operation's to answer.
         let reply = context.block(on: operation)
         engine.submit(request)
@@ -64,32 +62,34 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
         defer { outputs = [] }
         guard let outcome = request.take()?.takeOutcome() else { throw CommandError("ERR Generic error") }
         switch outcome.ending {
-        case .completed: return try finish(outcome, context)
+        case .completed: return try Self.finish(outcome, outputs, answer, context)
         case .timedOut: return .status("TIMEDOUT")
         case .cancelled: throw CommandError("ERR Generic error")
         }
     }
 
-    private func finish(
-        _ outcome: InferenceRequest.Outcome, _ context: CommandContext
+    private static func finish(
+        _ outcome: InferenceRequest.Outcome, _ outputs: [Output], _ answer: Answer, _ context: CommandContext
     ) throws(CommandError) -> Reply {
         let error = outcome.firstError
         switch answer {
         case .status:
             if let error { throw CommandError(error) }
-            try write(outcome.tensors, context)
+            try write(outcome.tensors, to: outputs, context)
             return .ok
         case .elements(let elements):
             var lateError: CommandError?
             if error == nil {
-                do throws(CommandError) { try write(outcome.tensors, context) } catch { lateError = error }
+                do throws(CommandError) { try write(outcome.tensors, to: outputs, context) } catch { lateError = error }
             }
             return .encoded(GraphReply(elements, outcome, lateError: lateError))
         }
     }
 
     /// Stores the outputs in order, and sends each to the replicas as the tensor it is.
-    private func write(_ tensors: [Tensor?], _ context: CommandContext) throws(CommandError) {
+    private static func write(
+        _ tensors: [Tensor?], to outputs: [Output], _ context: CommandContext
+    ) throws(CommandError) {
         if !outputs.isEmpty { try context.checkWritable() }
         for output in outputs {
             guard let tensor = tensors[output.slot] else { continue }

@@ -9,17 +9,17 @@ enum DAGExecute {
         command(
             "ai.dagexecute", "Carries several operations out in one go and stores some of their tensors.",
             isReadOnly: false,
-            since: "1.2.5", entry: { runCommand($0, $1, $2, reportingKeys: reportKeys, run(.execute)) }),
+            since: "1.2.5", entry: { answer($0, $1, $2, .execute) }),
         command(
             "ai.dagexecute_ro", "Carries several operations out in one go without storing anything.", isReadOnly: true,
-            since: "1.2.5", entry: { runCommand($0, $1, $2, reportingKeys: reportKeys, run(.executeReadOnly)) }),
+            since: "1.2.5", entry: { answer($0, $1, $2, .executeReadOnly) }),
         command(
             "ai.dagrun", "Carries several operations out in one go. Deprecated: use AI.DAGEXECUTE.", isReadOnly: false,
-            since: "1.0.0", entry: { runCommand($0, $1, $2, reportingKeys: reportKeys, run(.deprecated)) }),
+            since: "1.0.0", entry: { answer($0, $1, $2, .deprecated) }),
         command(
             "ai.dagrun_ro", "Carries several operations out in one go. Deprecated: use AI.DAGEXECUTE_RO.",
             isReadOnly: true, since: "1.0.0",
-            entry: { runCommand($0, $1, $2, reportingKeys: reportKeys, run(.deprecatedReadOnly)) }),
+            entry: { answer($0, $1, $2, .deprecatedReadOnly) }),
     ]
 
     private static func command(
@@ -46,18 +46,25 @@ enum DAGExecute {
             optional: true)
     }
 
-    private static func run(
+    private static func answer(
+        _ context: OpaquePointer?, _ argv: UnsafeMutablePointer<OpaquePointer?>?, _ argc: Int32,
         _ variant: GraphParser.Variant
-    ) -> (CommandContext, inout Arguments) throws(CommandError) -> Reply {
-        { context, arguments throws(CommandError) in
-            guard context.allowsBlocking else { throw .insideTransaction }
-            guard arguments.count >= (variant.isDeprecated ? 4 : 6) else { throw variant.wrongArity }
-            var parser = GraphParser(variant, context)
-            let header = try parser.parse(&arguments)
-            return try PendingRequest.start(
-                parser.plan, outputs: try parser.outputs(header.persisted), answer: .elements(parser.elements),
-                timeout: header.timeout, context)
+    ) -> Int32 {
+        runCommand(context, argv, argc, reportingKeys: reportKeys) { context, arguments throws(CommandError) in
+            try run(variant, context, &arguments)
         }
+    }
+
+    private static func run(
+        _ variant: GraphParser.Variant, _ context: CommandContext, _ arguments: inout Arguments
+    ) throws(CommandError) -> Reply {
+        guard context.allowsBlocking else { throw .insideTransaction }
+        guard arguments.count >= (variant.isDeprecated ? 4 : 6) else { throw variant.wrongArity }
+        var parser = GraphParser(variant, context)
+        let header = try parser.parse(&arguments)
+        return try PendingRequest.start(
+            parser.plan, outputs: try parser.outputs(header.persisted), answer: .elements(parser.elements),
+            timeout: header.timeout, context)
     }
 
     // MARK: Keys

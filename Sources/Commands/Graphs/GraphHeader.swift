@@ -8,16 +8,12 @@ struct GraphHeader {
         case load, persist, routing, timeout
 
         init?(_ word: Argument) {
-            if word.matches("LOAD") {
-                self = .load
-            } else if word.matches("PERSIST") {
-                self = .persist
-            } else if word.matches("ROUTING") {
-                self = .routing
-            } else if word.matches("TIMEOUT") {
-                self = .timeout
-            } else {
-                return nil
+            switch word.byteCount {
+            case 4 where word.matches("LOAD"): self = .load
+            case 7 where word.matches("PERSIST"): self = .persist
+            case 7 where word.matches("ROUTING"): self = .routing
+            case 7 where word.matches("TIMEOUT"): self = .timeout
+            default: return nil
             }
         }
     }

@@ -19,7 +19,7 @@ enum Options {
         "BACKEND_MEMORY_LIMIT", default: 0, accepted: 1...Int(Int32.max))
 
     /// Microseconds per round of the server's events.
-    static let inlineExecutionBudget = NumericOption("INLINE_EXECUTION_BUDGET", default: 250, accepted: 0...100_000)
+    static let inlineExecutionBudget = NumericOption("INLINE_EXECUTION_BUDGET", default: 1_000, accepted: 0...100_000)
 
     // Limits that protect the server.
     static let maxTensorSize = NumericOption(

@@ -1,4 +1,5 @@
 internal import Synchronization
+internal import Tensors
 
 /// What AI.INFO counts of a model. Updated by workers, read by anybody.
 public final class RunStatistics: Sendable {
@@ -31,6 +32,15 @@ public final class RunStatistics: Sendable {
         duration.wrappingAdd(max(1, microseconds), ordering: .relaxed)
         samples.wrappingAdd(rows, ordering: .relaxed)
         calls.wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// Counts a run by what it led to. The first output says how many rows there were.
+    func record(_ result: Result<[Tensor?], InferenceError>, microseconds: Int) {
+        switch result {
+        case .success(let outputs):
+            recordSuccess(microseconds: microseconds, samples: outputs.first??.batchSize ?? 0)
+        case .failure: recordFailure()
+        }
     }
 
     func recordFailure() {

@@ -28,9 +28,12 @@ final class Batch {
 
     var isFull: Bool { rowCount >= rule.size }
 
+    /// Whether it may run, however long its members have waited.
+    var isLargeEnough: Bool { rowCount >= rule.minimumSize || isClosed }
+
     /// Whether there is nothing more to wait for.
     func isDue(_ now: Instant) -> Bool {
-        guard rowCount < rule.minimumSize, !isClosed else { return true }
+        if isLargeEnough { return true }
         guard let due else { return false }
         return now > due
     }

@@ -4,6 +4,8 @@ internal import Tensors
 struct BatchRun {
     let clock: MonotonicClock
     let watch: RunWatch
+    /// Whether runs are noted in the models' costs; false where the caller does that.
+    var recordsCosts = true
 
     /// How a step ended, and how long the run took that it was part of.
     struct StepEnd {
@@ -45,7 +47,7 @@ struct BatchRun {
         let start = clock.now()
         let result = Result { () throws(InferenceError) in try step.run(watch) }
         let nanoseconds = clock.now() - start
-        if let model = step.model, model.loaded?.costFollowsFromShapes == true {
+        if recordsCosts, let model = step.model, model.loaded?.costFollowsFromShapes == true {
             model.costs.record(nanoseconds, RunCosts.signature(of: step.inputs))
         }
         return StepEnd(step: step, result: result, microseconds: nanoseconds / 1_000)
@@ -61,7 +63,13 @@ struct BatchRun {
         let result = Result { () throws(InferenceError) in
             try model.run(inputs, outputCount: outputCount, watch: watch)
         }
-        let microseconds = (clock.now() - start) / 1_000
+        let nanoseconds = clock.now() - start
+        let microseconds = nanoseconds / 1_000
+        if recordsCosts, model.loaded?.costFollowsFromShapes == true,
+            let signature = RunCosts.signature(of: batch.key, rows: batch.rowCount)
+        {
+            model.batchCosts.record(nanoseconds, signature)
+        }
         switch result {
         case .success(let outputs):
             return split(outputs, of: batch, model).map {

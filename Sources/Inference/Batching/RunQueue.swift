@@ -86,6 +86,12 @@ struct RunQueue {
         return isEarlier
     }
 
+    /// What stands first, if it is a batch that is large enough.
+    var nextBatch: Batch? {
+        guard case .batch(let batch) = jobs.first, batch.isLargeEnough else { return nil }
+        return batch
+    }
+
     /// What is to be run now; nil when there is nothing.
     mutating func next(_ now: Instant) -> Job? {
         // First of all: there may be no end of other jobs.

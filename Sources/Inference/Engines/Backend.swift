@@ -37,6 +37,9 @@ public protocol LoadedScript: AnyObject, Sendable {
 public protocol LoadedModel: AnyObject, Sendable {
     var inputNames: [String] { get }
     var outputNames: [String] { get }
+    /// How many there are, without their names.
+    var inputCount: Int { get }
+    var outputCount: Int { get }
     /// Bytes that the engine holds for the model, as far as it can tell.
     var memoryUsage: Int { get }
     /// Whether the shapes of the inputs determine what a run costs, whatever their values are. False when in doubt.
@@ -56,6 +59,8 @@ public protocol LoadedModel: AnyObject, Sendable {
 }
 
 extension LoadedModel {
+    public var inputCount: Int { inputNames.count }
+    public var outputCount: Int { outputNames.count }
     public var costFollowsFromShapes: Bool { false }
 }
 

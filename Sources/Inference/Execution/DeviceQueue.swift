@@ -152,15 +152,32 @@ public final class DeviceQueue: @unchecked Sendable {
             let job = waiting.next(now)
             worker.job = job
             if job != nil { passOn() }
-            if case .batch(let batch) = job, batch.members.count > 1 {
-                counts.batches += 1
-                counts.batchedRequests += batch.members.count
-            }
+            if case .batch(let batch) = job { count(batch) }
             let dropped = takeDropped()
             if job != nil || !dropped.isEmpty { return (job, dropped) }
             sleep(until: waiting.deadline, now)
         }
         return (nil, [])
+    }
+
+    private func count(_ batch: Batch) {
+        guard batch.members.count > 1 else { return }
+        counts.batches += 1
+        counts.batchedRequests += batch.members.count
+    }
+
+    /// The next job, for a caller that runs it itself: if it is a batch that `isWanted`, and no worker has anything to do.
+    func takeBatchIfIdle(_ isWanted: (Batch) -> Bool) -> Batch? {
+        let (taken, dropped) = lock.withLock { () -> (Batch?, [(step: ReadyStep, reason: InferenceRequest.Ending)]) in
+            guard !isStopping, !workers.isEmpty, idleCount == workers.count, let next = waiting.nextBatch,
+                isWanted(next),
+                case .batch(let batch) = waiting.next(clock.now())
+            else { return (nil, takeDropped()) }
+            count(batch)
+            return (batch, takeDropped())
+        }
+        for (step, reason) in dropped { step.drop(reason) }
+        return taken
     }
 
     /// Wakes another worker when the one that leaves may have been the only one to know of further work: batches come to

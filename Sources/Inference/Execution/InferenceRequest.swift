@@ -69,6 +69,12 @@ public final class InferenceRequest: Sendable {
         /// All slots of the plan; nil where nothing was made, or something without tensor form.
         public let tensors: [Tensor?]
 
+        init(ending: Ending, steps: [StepOutcome], tensors: [Tensor?]) {
+            self.ending = ending
+            self.steps = steps
+            self.tensors = tensors
+        }
+
         /// The first step's error, in the order of the plan.
         public var firstError: InferenceError? {
             for case .failed(let error) in steps { return error }

@@ -61,14 +61,8 @@ final class ReadyStep: @unchecked Sendable {
     /// Counts a run in the statistics of the artifact, unless an input was missing and nothing ran, and lets go of it. To be
     /// followed by ``tell(_:on:)``.
     func settle(_ result: Result<[Tensor?], InferenceError>, microseconds: Int) {
-        defer { release() }
-        guard !lacksInput else { return }
-        switch result {
-        case .success(let outputs):
-            artifact?.statistics.recordSuccess(
-                microseconds: microseconds, samples: outputs.first??.batchSize ?? 0)
-        case .failure: artifact?.statistics.recordFailure()
-        }
+        if !lacksInput { artifact?.statistics.record(result, microseconds: microseconds) }
+        release()
     }
 
     /// Tells the request how its step ended.

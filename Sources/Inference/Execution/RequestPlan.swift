@@ -49,6 +49,13 @@ public struct RequestPlan: Sendable {
         return outputs
     }
 
+    /// Hands the tensors over; no slot is filled any more.
+    mutating func takeTensors() -> [Tensor?] {
+        var taken: [Tensor?] = []
+        swap(&taken, &tensors)
+        return taken
+    }
+
     /// Whether running it can have effects besides its outputs.
     public var hasSideEffects: Bool {
         steps.contains { if case .script = $0.work { true } else { false } }

@@ -49,6 +49,13 @@ final class RunCosts: Sendable {
 
     private static func index(_ signature: Int) -> Int { Int(UInt(bitPattern: signature) % UInt(capacity)) }
 
+    /// A number for batches of about as many rows: up to the next power of two. Each such size of one model has an entry of
+    /// its own; nil for larger ones.
+    static func signature(of key: BatchKey, rows: Int) -> Int? {
+        let magnitude = Int.bitWidth - max(0, rows - 1).leadingZeroBitCount
+        return magnitude < capacity ? key.hashValue &* capacity &+ magnitude : nil
+    }
+
     /// A number for the data types and shapes of `inputs`.
     static func signature(of inputs: [Tensor]) -> Int {
         // FNV-1a, by words.

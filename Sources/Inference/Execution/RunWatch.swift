@@ -32,16 +32,20 @@ public final class RunWatch: Sendable {
     }
 
     private let clock: MonotonicClock
+    private let isWatched: Bool
     private let state = Mutex(State())
 
-    public init(clock: MonotonicClock) {
+    /// - Parameter isWatched: false where nobody will ever look: then nothing is noted.
+    public init(clock: MonotonicClock, isWatched: Bool = true) {
         self.clock = clock
+        self.isWatched = isWatched
     }
 
     /// Runs `body` while `target` can be interrupted. After the return no interrupt reaches it any more.
     public func during<Result, Failure: Error>(
         _ target: some Interruptible, _ body: () throws(Failure) -> Result
     ) throws(Failure) -> Result {
+        guard isWatched else { return try body() }
         let run = Run(target: target, start: clock.now())
         state.withLock { state in
             let mustEnd = state.isClosed || state.runs.last?.isInterrupted == true

@@ -5,6 +5,8 @@ public final class Model: Artifact {
     public let definition: ModelDefinition
     public let statistics = RunStatistics()
     let costs = RunCosts()
+    /// Of runs that serve several requests.
+    let batchCosts = RunCosts()
     let readiness = Readiness<any LoadedModel>()
     private let retire: @Sendable (RetiredArtifact) -> Void
 
@@ -47,8 +49,8 @@ public final class Model: Artifact {
     /// was accepted.
     func run(_ inputs: [Tensor], outputCount: Int, watch: RunWatch) throws(InferenceError) -> [Tensor?] {
         guard let loaded else { throw brokenError }
-        guard inputs.count == loaded.inputNames.count else { throw .wrongInputCount }
-        guard outputCount == loaded.outputNames.count else { throw .wrongOutputCount }
+        guard inputs.count == loaded.inputCount else { throw .wrongInputCount }
+        guard outputCount == loaded.outputCount else { throw .wrongOutputCount }
         let outputs = try loaded.run(inputs, watch: watch)
         guard outputs.count == outputCount else { throw .unexpectedOutputCount }
         return outputs

@@ -22,8 +22,11 @@ final class ONNXRunOptions: Interruptible, @unchecked Sendable {
         if let status = Ort_RunOptionsSetTerminate(api, handle) { Ort_ReleaseStatus(api, status) }
     }
 
+    /// Whether the run was told to stop.
+    var isInterrupted: Bool { isTerminating.load(ordering: .relaxed) }
+
     /// Makes the options usable for another run.
-    fileprivate func reset() {
+    func reset() {
         guard isTerminating.exchange(false, ordering: .relaxed) else { return }
         if let status = Ort_RunOptionsUnsetTerminate(api, handle) { Ort_ReleaseStatus(api, status) }
     }

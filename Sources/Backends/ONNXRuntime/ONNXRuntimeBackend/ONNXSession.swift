@@ -9,6 +9,8 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
     let outputNames: [String]
     let memoryUsage: Int
     let costFollowsFromShapes: Bool
+    var inputCount: Int { inputs.count }
+    var outputCount: Int { outputs.count }
 
     private let library: ONNXRuntimeLibrary
     private let convertsMaps: @Sendable () -> Bool
@@ -16,6 +18,7 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
     private let inputs: ONNXNames
     private let outputs: ONNXNames
     private let runOptions = ONNXRunOptionsPool()
+    private let frames = ONNXRunFrames()
     private let weights: ONNXWeightsCharge
 
     /// Parses and optimises a model. External data must have been ruled out.
@@ -84,6 +87,37 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
     }
 
     func run(_ tensors: [Tensor], watch: RunWatch) throws(InferenceError) -> [Tensor?] {
+        // The original looked every name up through the allocator in each run; monitoring counts on that figure.
+        connx_allocator_add_accesses(library.allocator, 2 * (inputs.count + outputs.count))
+        guard costFollowsFromShapes else { return try runOnce(tensors, watch) }
+        if let frame = frames.take(fitting: tensors), let results = try run(tensors, in: frame, watch) {
+            return results
+        }
+        let results = try runOnce(tensors, watch)
+        frames.learn(library, inputs: tensors, outputs: results)
+        return results
+    }
+
+    /// Nil when the engine refuses: the frame is of no use, and the error another way's to find.
+    private func run(
+        _ tensors: [Tensor], in frame: ONNXRunFrame, _ watch: RunWatch
+    ) throws(InferenceError) -> [Tensor?]? {
+        frame.fill(tensors)
+        let status = watch.during(frame.options) {
+            Ort_Run(
+                library.api, session, frame.options.handle, inputs.pointers, frame.inputValues, inputs.count,
+                outputs.pointers, outputs.count, frame.outputValues)
+        }
+        if let status {
+            if frame.options.isInterrupted { try check(library.api, status) }
+            Ort_ReleaseStatus(library.api, status)
+            return nil
+        }
+        defer { frames.giveBack(frame) }
+        return try frame.results()
+    }
+
+    private func runOnce(_ tensors: [Tensor], _ watch: RunWatch) throws(InferenceError) -> [Tensor?] {
         let api = library.api
         var values = try ONNXInputs(library, tensors)
         defer { values.release(api) }
@@ -101,8 +135,6 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
             }
         }
         try check(api, status)
-        // The original looked every name up through the allocator in each run; monitoring counts on that figure.
-        connx_allocator_add_accesses(library.allocator, 2 * (inputs.count + outputs.count))
         return try results.tensors(library, convertingMaps: convertsMaps())
     }
 

@@ -61,14 +61,20 @@ struct ONNXInputs {
     }
 
     private static func view(_ library: ONNXRuntimeLibrary, _ tensor: Tensor) throws(InferenceError) -> OpaquePointer {
-        try withDimensions(tensor.shape) { dimensions throws(InferenceError) in
-            try tensor.withBytes { bytes throws(InferenceError) in
-                try makeHandle(library.api) {
-                    // The engine does not write to inputs.
-                    Ort_CreateTensorWithDataAsOrtValue(
-                        library.api, library.memoryInfo, UnsafeMutableRawPointer(mutating: bytes.baseAddress),
-                        bytes.count, dimensions.baseAddress, dimensions.count, tensor.dataType.onnxElementType, $0)
-                }
+        try tensor.withBytes { bytes throws(InferenceError) in
+            try view(library, tensor.dataType, tensor.shape, bytes)
+        }
+    }
+
+    /// A value over `bytes`, which must outlive it. The engine does not write to inputs.
+    static func view(
+        _ library: ONNXRuntimeLibrary, _ dataType: DataType, _ shape: Shape, _ bytes: UnsafeRawBufferPointer
+    ) throws(InferenceError) -> OpaquePointer {
+        try withDimensions(shape) { dimensions throws(InferenceError) in
+            try makeHandle(library.api) {
+                Ort_CreateTensorWithDataAsOrtValue(
+                    library.api, library.memoryInfo, UnsafeMutableRawPointer(mutating: bytes.baseAddress),
+                    bytes.count, dimensions.baseAddress, dimensions.count, dataType.onnxElementType, $0)
             }
         }
     }
