@@ -10,7 +10,7 @@ final class Player {
         /// Of so many players, this is the one with this index.
         var index: Int
         var count: Int
-        var seed: UInt64
+        var seed: Int
         /// Nanoseconds.
         var timeout: UInt64
         /// Requests of an open loop that may wait for a connection.
@@ -57,6 +57,8 @@ final class Player {
     private var gaveUp: UInt64?
     private var lastSeenConnected: UInt64 = 0
     private var connected: EventLoopPromise<Void>?
+    /// So many, from the first on, are connected at the start.
+    private var connectedLinks = 0
 
     init(_ part: Part, eventLoop: any EventLoop) {
         self.part = part
@@ -259,7 +261,8 @@ extension Player {
 extension Player: LinkOwner {
     func linkIsUp(_ link: any Link) {
         let now = Clock.now()
-        if let connected, links.allSatisfy(\.isUp) {
+        while connectedLinks < links.count && links[connectedLinks].isUp { connectedLinks += 1 }
+        if let connected, connectedLinks == links.count {
             self.connected = nil
             connected.succeed()
         }
@@ -330,8 +333,10 @@ extension Player: LinkOwner {
     }
 
     private func failConnecting(_ text: String) {
-        connected?.fail(RunError.unreachable("cannot connect: \(text)"))
-        connected = nil
+        guard let connected else { return }
+        self.connected = nil
+        isStopped = true
+        connected.fail(RunError.unreachable("cannot connect: \(text)"))
     }
 
     private func place(_ link: any Link) -> String {

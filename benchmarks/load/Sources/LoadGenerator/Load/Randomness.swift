@@ -5,8 +5,8 @@ struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
     /// - Parameter stream: makes generators with the same seed differ.
-    init(seed: UInt64, stream: Int) {
-        state = seed &+ UInt64(truncatingIfNeeded: stream) &* 0xD1B5_4A32_D192_ED03
+    init(seed: Int, stream: Int) {
+        state = UInt64(bitPattern: Int64(seed)) &+ UInt64(truncatingIfNeeded: stream) &* 0xD1B5_4A32_D192_ED03
     }
 
     mutating func next() -> UInt64 {
@@ -30,7 +30,7 @@ struct ArrivalSchedule {
     private(set) var next: UInt64
 
     /// One of `shares` schedules that have the load's rate together, and with constant arrivals equal distances.
-    init(_ load: OpenLoad, share: Int, of shares: Int, start: UInt64, seed: UInt64) {
+    init(_ load: OpenLoad, share: Int, of shares: Int, start: UInt64, seed: Int) {
         self.start = start
         arrivals = load.arrivals
         interval = Double(Clock.second) * Double(shares) / load.rate

@@ -2,10 +2,10 @@ import FoundationEssentials
 
 /// What a run does: which requests are sent where, how, for how long, and what is watched meanwhile.
 ///
-/// The JSON names are those of the properties in snake case; see the README beside the package for an example.
+/// The README beside the package describes the JSON.
 public struct Plan: Sendable {
     public let label: String
-    let seed: UInt64
+    let seed: Int
     let targets: [String: Target]
     let requests: [Request]
     let inferencesPerRequest: Int
@@ -94,7 +94,7 @@ extension Plan: Decodable {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         label = try values.decode(String.self, forKey: .label)
-        seed = try values.decode(UInt64.self, forKey: .seed)
+        seed = try values.decode(Int.self, forKey: .seed)
         targets = try values.decode([String: Target].self, forKey: .targets)
         requests = try values.decode([Request].self, forKey: .requests)
         inferencesPerRequest = try values.decodeIfPresent(Int.self, forKey: .inferencesPerRequest) ?? 1

@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import NIOHTTP2
 
 /// A connection to one target. It lives on one event loop and connects anew after it was closed.
 protocol Link: AnyObject {
@@ -52,6 +53,7 @@ func describe(_ error: any Error) -> String {
     case let error as MalformedReply: error.text
     case let error as IOError: String(cString: strerror(error.errnoCode))
     case ChannelError.connectTimeout: "no connection within the time allowed"
+    case is any NIOHTTP2Error: "no proper HTTP/2: \("\(error)".prefix { $0 != "(" })"
     default: "\(error)"
     }
 }

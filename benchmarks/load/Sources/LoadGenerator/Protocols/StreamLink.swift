@@ -92,8 +92,10 @@ final class StreamLink<Parser: ReplyParser>: Link, ChannelInboundHandler {
 
     private func read(_ bytes: UnsafeRawBufferPointer, at now: UInt64) throws(MalformedReply) {
         var rest = bytes
+        // What is sent from here on cannot have been answered yet.
+        var answerable = awaited.count
         while !rest.isEmpty && isUp {
-            guard let first = awaited.first else {
+            guard answerable > 0, let first = awaited.first else {
                 throw MalformedReply("\(rest.count) bytes that nothing asked for")
             }
             let piece = try parser.next(in: rest)
@@ -105,15 +107,16 @@ final class StreamLink<Parser: ReplyParser>: Link, ChannelInboundHandler {
                 owner.sample(UnsafeRawBufferPointer(rebasing: rest[range]), slot: first.slot)
             }
             rest = UnsafeRawBufferPointer(rebasing: rest[piece.consumed...])
-            if piece.isComplete { completeReply(at: now) }
+            if piece.isComplete && completeReply(at: now) { answerable -= 1 }
         }
     }
 
-    private func completeReply(at now: UInt64) {
+    /// - Returns: whether the message has all its replies.
+    private func completeReply(at now: UInt64) -> Bool {
         if awaited[0].replies > 1 {
             awaited[0].replies -= 1
             awaited[0].failure = awaited[0].failure ?? parser.failure
-            return
+            return false
         }
         let ended = awaited.removeFirst()
         if parser.endsConnection {
@@ -121,5 +124,6 @@ final class StreamLink<Parser: ReplyParser>: Link, ChannelInboundHandler {
             context?.close(promise: nil)
         }
         owner.replied(slot: ended.slot, failure: ended.failure ?? parser.failure, at: now)
+        return true
     }
 }

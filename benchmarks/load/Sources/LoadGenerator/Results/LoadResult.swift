@@ -54,7 +54,7 @@ public struct LoadResult: Encodable, Sendable {
     let clientCPU: Double?
     let ping: LatencySummary?
     let sampleReply: Data
-    let seed: UInt64
+    let seed: Int
 
     enum CodingKeys: String, CodingKey {
         case label, mode, connections, pipeline, rate, seconds, completed, inferences, errors, throughput
