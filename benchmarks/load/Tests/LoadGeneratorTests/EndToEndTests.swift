@@ -111,6 +111,24 @@ import Testing
         #expect(bad.errors.keys.sorted() == ["reply of 4 bytes where 3 are to be spliced in"])
     }
 
+    /// Also when the server closes the connection after each response, said so or not.
+    @Test(
+        arguments: [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", false),
+            ("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", true),
+            ("HTTP/1.1 200 OK\r\n\r\nhello", true),
+        ])
+    func httpRequests(response: String, closes: Bool) throws {
+        let server = try TestServer(bytes: response, closes: closes)
+        defer { server.stop() }
+        let steps = #"{"target": "main", "payload": "\#(base64("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))"}"#
+        let load = #"{"mode": "closed", "connections": 2}"#
+        let result = try LoadRun(try plan(port: server.port, wire: "http1", steps: steps, load: load)).run()
+        #expect(result.errors.isEmpty, "\(result.errors)")
+        #expect(result.completed > 10)
+        #expect(String(decoding: result.sampleReply, as: UTF8.self) == "hello")
+    }
+
     @Test func grpcCalls() throws {
         let server = try TestServer(calls: { path, message in path == "/S/Echo" ? ("re: " + message, 0) : (nil, 5) })
         defer { server.stop() }

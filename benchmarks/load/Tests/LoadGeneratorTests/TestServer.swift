@@ -29,6 +29,13 @@ final class TestServer: Sendable {
         }
     }
 
+    /// Answers each read with the same bytes.
+    init(bytes: String, closes: Bool) throws {
+        channel = try Self.listen { pipeline in
+            try pipeline.addHandler(BytesHandler(bytes, closes: closes))
+        }
+    }
+
     var port: Int { channel.localAddress?.port ?? 0 }
 
     func stop() {
@@ -98,6 +105,24 @@ private final class CommandHandler: ChannelInboundHandler {
             let line = buffer.readString(length: end - buffer.readerIndex + 1)
         else { return nil }
         return Int(line.dropFirst().dropLast())
+    }
+}
+
+private final class BytesHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let bytes: ByteBuffer
+    private let closes: Bool
+
+    init(_ bytes: String, closes: Bool) {
+        self.bytes = ByteBuffer(string: bytes)
+        self.closes = closes
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+        if closes { context.close(promise: nil) }
     }
 }
 

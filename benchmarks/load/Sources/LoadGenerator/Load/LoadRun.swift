@@ -36,7 +36,8 @@ public struct LoadRun {
         try load.connect()
         try ping?.connect()
 
-        let start = Clock.now() + Clock.nanoseconds(plan.warmUpSeconds)
+        // A moment at least, so that the processes' clocks are read when the window starts.
+        let start = Clock.now() + max(Clock.nanoseconds(plan.warmUpSeconds), Self.pollInterval)
         let window = Window(start: start, end: start + Clock.nanoseconds(plan.seconds))
         try ping?.map { $0.start(window: window) }
         try load.map { $0.start(window: window) }
@@ -80,8 +81,11 @@ public struct LoadRun {
     private func measure(
         _ window: Window, _ load: Players, _ watch: inout ProcessWatch, _ onSecond: (Second) -> Void
     ) throws -> Measurement {
+        // The load may have made servers start processes.
+        let discovery = window.start - Self.pollInterval
+        var end = try waitForEnd(load, Window(start: Clock.now(), end: discovery)) { _ in }
         watch.discover()
-        var end = try waitForEnd(load, Window(start: Clock.now(), end: window.start)) { _ in }
+        end = try end ?? waitForEnd(load, Window(start: discovery, end: window.start)) { _ in }
         var measurement = Measurement(window: window, watch: watch)
         guard end == nil else {
             measurement.end(at: window.start)

@@ -179,7 +179,7 @@ extension Player {
         }
         let payload = step.splice == nil ? step.payload : slots[slot].spliced
         if let splice = step.feeds {
-            slots[slot].spliced.clear()
+            slots[slot].spliced.clear(minimumCapacity: splice.messageLength)
             slots[slot].spliced.writeImmutableBuffer(splice.prefix)
             slots[slot].splicedBytes = 0
         }

@@ -8,7 +8,7 @@ extension Plan {
         do {
             json = try Data(contentsOf: URL(filePath: path))
         } catch {
-            throw PlanError("cannot read the plan \(path): \(error)")
+            throw PlanError("cannot read the plan \(path): \(FileError.reason(of: error))")
         }
         try self.init(json: json)
     }

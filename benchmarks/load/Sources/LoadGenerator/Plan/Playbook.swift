@@ -102,6 +102,8 @@ struct PreparedSplice: Sendable {
     let length: Int
     let suffix: ByteBuffer
 
+    var messageLength: Int { prefix.readableBytes + length + suffix.readableBytes }
+
     init(of payload: ByteBuffer, offset: Int, length: Int) {
         prefix = payload.getSlice(at: payload.readerIndex, length: offset) ?? ByteBuffer()
         self.length = length

@@ -151,6 +151,7 @@ final class GRPCLink: Link, ChannelInboundHandler {
     private func end(_ stream: HTTP2StreamID, _ failure: String?, at now: UInt64) {
         guard let call = calls.removeValue(forKey: stream) else { return }
         let isCutShort = failure == nil && call.received < GRPCMessage.prefixLength
+        if !isUp && calls.isEmpty { context?.close(promise: nil) }
         owner.replied(slot: call.slot, failure: isCutShort ? "no message in the reply" : failure, at: now)
     }
 

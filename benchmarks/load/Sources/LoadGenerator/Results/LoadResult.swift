@@ -144,7 +144,7 @@ extension LoadResult {
         do {
             try encoder.encode(self).write(to: URL(filePath: path), options: .atomic)
         } catch {
-            throw RunError.system("cannot write the result \(path): \(error)")
+            throw RunError.system("cannot write the result \(path): \(FileError.reason(of: error))")
         }
     }
 }
