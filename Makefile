@@ -58,7 +58,7 @@ REPORTS := $(SCRATCH)/reports
 MODEL_MAKERS := test-venv reference-venv debian-torch debian-onnxruntime basic-pitch silero-vad
 # The load generator is a package of its own.
 LOAD := benchmarks/load
-LOAD_FLAGS := --package-path $(LOAD) --scratch-path $(LOAD)/.build
+LOAD_FLAGS := --package-path $(LOAD) --scratch-path $(LOAD)/.build --manifest-cache none --disable-build-manifest-caching
 SWIFT_SOURCES := Package.swift Sources Tests $(LOAD)/Package.swift $(LOAD)/Sources $(LOAD)/Tests
 
 .PHONY: help
