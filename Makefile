@@ -56,7 +56,10 @@ SWIFT_FLAGS := --scratch-path $(SCRATCH) --manifest-cache none --disable-build-m
 REPORTS := $(SCRATCH)/reports
 # The tests' own Python, and what makes models of all engines.
 MODEL_MAKERS := test-venv reference-venv debian-torch debian-onnxruntime basic-pitch silero-vad
-SWIFT_SOURCES := Package.swift Sources Tests
+# The load generator is a package of its own.
+LOAD := benchmarks/load
+LOAD_FLAGS := --package-path $(LOAD) --scratch-path $(LOAD)/.build --manifest-cache none --disable-build-manifest-caching
+SWIFT_SOURCES := Package.swift Sources Tests $(LOAD)/Package.swift $(LOAD)/Sources $(LOAD)/Tests
 
 .PHONY: help
 help:
@@ -120,6 +123,18 @@ test-integration: module engines ## Run the integration tests
 		"$$REDISAI_TEST_PYTHON" -m pytest Tests/integration -p no:cacheprovider --numprocesses=$(PROCESSES) \
 			--junitxml=$(REPORTS)/integration.xml $(PYTEST_ARGS)
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/integration.xml
+
+.PHONY: aibench
+aibench: swift ## Build the load generator, benchmarks/load/.build/release/aibench
+	@echo "==> building aibench"
+	@$(SWIFT) build $(LOAD_FLAGS) -c release --product aibench --static-swift-stdlib
+
+.PHONY: test-load
+test-load: swift ## Run the load generator's tests
+	@mkdir -p $(REPORTS)
+	@echo "==> load generator tests"
+	@$(SWIFT) test $(LOAD_FLAGS) --disable-xctest --xunit-output $(REPORTS)/load.xml 2>&1 | tee $(REPORTS)/load.log
+	@$(PYTHON) scripts/check_report.py $(REPORTS)/load.xml --swift-log $(REPORTS)/load.log
 
 .PHONY: bench
 bench: build ## Measure the module against ECHO on one server
@@ -216,8 +231,8 @@ lint: swift ## Check the format of the Swift sources
 
 .PHONY: clean
 clean: ## Remove what was built
-	@rm -rf $(SCRATCH) dist
+	@rm -rf $(SCRATCH) $(LOAD)/.build dist
 
 .PHONY: distclean
 distclean: clean ## Remove also benchmark results and the package lock; the cache folder stays
-	@rm -rf benchmarks/results Package.resolved
+	@rm -rf benchmarks/results Package.resolved $(LOAD)/Package.resolved
