@@ -232,6 +232,22 @@ def start_server(server_kind: ServerKind, module_path: str) -> Iterator[Callable
             server.close()
 
 
+@pytest.fixture(params=["restart", "reload"])
+def read_back(request: pytest.FixtureRequest) -> Callable[[Server], RawClient]:
+    """Writes the RDB file and reads it again, by a new process or in the running one; returns a new connection."""
+
+    def restart(server: Server) -> RawClient:
+        server.restart()
+        return server.raw()
+
+    def reload(server: Server) -> RawClient:
+        raw = server.raw()
+        assert raw.call("DEBUG", "RELOAD") == OK
+        return raw
+
+    return {"restart": restart, "reload": reload}[request.param]
+
+
 def _empty(client: RawClient, kept: tuple[str, ...]) -> None:
     if not kept:
         assert client.call("FLUSHALL") == OK

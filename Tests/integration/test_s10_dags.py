@@ -19,7 +19,7 @@ from support.commands import (
     store_model,
     words,
 )
-from support.gates import blocked_clients, held, hold_key, hold_operation, queue
+from support.gates import await_nobody_blocked, blocked_clients, held, hold_key, hold_operation, queue
 from support.replication import PRIMARY, Listener, caught_up, start_replica
 from support.resp import OK, QUEUED, ConnectionClosed, Error, Status
 from support.scripts import entry_point, store_entry_points, store_script
@@ -241,7 +241,7 @@ class TestClientsThatLeave:
         leaving.send(*command)
         eventually(lambda: raw.call("EXISTS", "gate:held"), "the first operation runs")
         leave(leaving)
-        eventually(lambda: blocked_clients(server) == 0, "the client has gone")
+        await_nobody_blocked(server)
         raw.call("SET", "gate", "open")
         eventually(lambda: stats(raw, "m")["calls"] == 1, "the DAG goes on")
         assert raw.call(*words("AI.DAGRUN PERSIST 1 z |> AI.TENSORSET z INT8 1")) == [OK]

@@ -3,7 +3,6 @@
 import os
 
 import numpy as np
-import pytest
 
 from support import onnx_models
 from support.commands import (
@@ -21,22 +20,6 @@ from support.resp import OK, QUEUED, Error
 
 BROKEN = "ERR model is broken: "
 MODEL = onnx_models.mul_by_weights()
-
-
-@pytest.fixture(params=["restart", "reload"])
-def read_back(request):
-    """Write the RDB file and read it again: by a new process and in the running one."""
-
-    def restart(server):
-        server.restart()
-        return server.raw()
-
-    def reload(server):
-        raw = server.raw()
-        assert raw.call("DEBUG", "RELOAD") == OK
-        return raw
-
-    return {"restart": restart, "reload": reload}[request.param]
 
 
 def test_tensors_of_every_dtype(server, raw, read_back):

@@ -46,19 +46,6 @@ def assert_whole(raw, key="s"):
 
 
 class TestDataFile:
-    @pytest.fixture(params=["restart", "reload"])
-    def read_back(self, request):
-        def restart(server):
-            server.restart()
-            return server.raw()
-
-        def reload(server):
-            raw = server.raw()
-            assert raw.call("DEBUG", "RELOAD") == OK
-            return raw
-
-        return {"restart": restart, "reload": reload}[request.param]
-
     def test_everything_is_kept(self, server, raw, read_back):
         store(raw)
         store_script(raw, "plain", SOURCE)

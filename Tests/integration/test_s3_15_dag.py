@@ -201,8 +201,8 @@ def test_keywords_as_values(raw, name, value):
 
 @pytest.mark.parametrize("data, value", [(b"|>\0", b"|>"), (b"VALUES\0", b"VALUES"), (b"BLOB\0", b"BLOB")])
 def test_keywords_as_data(raw, data, value):
-    command = [*words("AI.DAGEXECUTE ROUTING r |> AI.TENSORSET x STRING 1 BLOB", data), *words("|> AI.TENSORGET x VALUES")]
-    assert raw.call(*command) == [OK, [value]]
+    define = words("AI.DAGEXECUTE ROUTING r |> AI.TENSORSET x STRING 1 BLOB", data)
+    assert raw.call(*define, *words("|> AI.TENSORGET x VALUES")) == [OK, [value]]
 
 
 def test_the_separator_as_data(raw):

@@ -200,22 +200,6 @@ class TestLiving:
             assert_doubles(raw, key)
 
 
-@pytest.fixture(params=["restart", "reload"])
-def read_back(request):
-    """Write the RDB file and read it again: by a new process and in the running one."""
-
-    def restart(server):
-        server.restart()
-        return server.raw()
-
-    def reload(server):
-        raw = server.raw()
-        assert raw.call("DEBUG", "RELOAD") == OK
-        return raw
-
-    return {"restart": restart, "reload": reload}[request.param]
-
-
 class TestEnding:
     def test_models_of_all_engines_and_a_script_come_back(self, server, raw, read_back):
         keys = store_all(raw, devices=("CPU", "CPU:1"))

@@ -11,7 +11,7 @@ import pytest
 
 from support import onnx_models
 from support.commands import execute, execute_command, get_tensor, set_tensor, stats, store_model, words
-from support.gates import blocked_clients, held, hold_key, hold_operation, queue, queue_field
+from support.gates import await_nobody_blocked, blocked_clients, held, hold_key, hold_operation, queue, queue_field
 from support.resp import OK, TIMEDOUT, Error, Status
 from support.scripts import entry_point, store_entry_points
 from support.wait import eventually
@@ -37,7 +37,7 @@ def ready(server, raw):
     set_tensor(raw, "a", [1])
     set_tensor(raw, "large", np.zeros(10_000, dtype=np.float32))
     yield
-    eventually(lambda: blocked_clients(server) == 0, "every client is answered")
+    await_nobody_blocked(server)
 
 
 @pytest.fixture
@@ -45,6 +45,14 @@ def counted(server):
     """What the counters of the device have gone up by since the test began."""
     before = {name: queue_field(server, name) for name in COUNTERS}
     return lambda: {name: queue_field(server, name) - count for name, count in before.items()}
+
+
+def queue_and_leave(server, command, leave):
+    """Queues a command behind what is held; its client leaves as ``leave`` does, and the server has noticed."""
+    [leaving] = queue(server, words(command))
+    before = blocked_clients(server)
+    leave(leaving)
+    eventually(lambda: blocked_clients(server) < before, "the client has gone")
 
 
 def only(**counts):
@@ -171,10 +179,7 @@ class TestClientsThatLeave:
     )
     def test_a_dag_without_effects_is_not_run(self, server, raw, counted, leave, command):
         with held(server) as release:
-            [leaving] = queue(server, words(command))
-            before = blocked_clients(server)
-            leave(leaving)
-            eventually(lambda: blocked_clients(server) < before, "the client has gone")
+            queue_and_leave(server, command, leave)
             release()
         assert execute(raw, "m", ["a"], ["z"]) == OK
         assert stats(raw, "m")["calls"] == 1
@@ -204,10 +209,7 @@ class TestClientsThatLeave:
     def test_everything_else_is_run_and_not_written(self, server, raw, counted, leave, command, runs):
         assert raw.call("AI.INFO", "s", "RESETSTAT") == OK
         with held(server) as release:
-            [leaving] = queue(server, words(command))
-            before = blocked_clients(server)
-            leave(leaving)
-            eventually(lambda: blocked_clients(server) < before, "the client has gone")
+            queue_and_leave(server, command, leave)
             release()
         eventually(lambda: stats(raw, "m")["calls"] == runs, "the abandoned request has run")
         if "AI.SCRIPT" in command:

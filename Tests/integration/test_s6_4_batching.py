@@ -12,17 +12,8 @@ import numpy as np
 import pytest
 
 from support import onnx_models, tf_models, tflite_models, torch_models
-from support.commands import (
-    execute,
-    execute_command,
-    get_tensor,
-    set_tensor,
-    stats,
-    store_command,
-    store_model,
-    words,
-)
-from support.gates import blocked_clients, held, hold_key, queue, queue_field
+from support.commands import execute, execute_command, get_tensor, set_tensor, stats, store_command, store_model, words
+from support.gates import await_nobody_blocked, blocked_clients, held, hold_key, queue, queue_field
 from support.resp import OK, TIMEDOUT, Error
 from support.scripts import entry_point, run_script, store_script
 from support.wait import eventually
@@ -40,7 +31,7 @@ TF_EXPECTED_SIZE = Error("ERR Tensorflow batching error: model did not generate 
 def nothing_left(server):
     """A test leaves no request behind that would become another's partner."""
     yield
-    eventually(lambda: blocked_clients(server) == 0, "every request is answered")
+    await_nobody_blocked(server)
 
 
 def store_probe(raw, *options, blob=PROBE, key="m"):
@@ -508,7 +499,7 @@ class TestMembers:
         set_tensor(raw, "x", rows(1))
         [leaves] = queue(server, words("AI.DAGEXECUTE_RO LOAD 1 x |> AI.MODELEXECUTE m INPUTS 1 x OUTPUTS 2 t y"))
         leaves.close()
-        eventually(lambda: blocked_clients(server) == 0, "the client has gone")
+        await_nobody_blocked(server)
         assert raw.call(*request(raw, "alone", rows(1), "TIMEOUT", 100)) == TIMEDOUT
         assert stats(raw, "m")["calls"] == 0
 

@@ -20,7 +20,7 @@ from support.commands import (
     store_model,
     words,
 )
-from support.gates import await_held, blocked_clients, held, hold_key, hold_operation, queue, store_hold
+from support.gates import await_held, await_nobody_blocked, held, hold_key, hold_operation, queue, store_hold
 from support.resp import OK, TIMEDOUT, Error, Status
 from support.scripts import entry_point, store_script, store_script_command
 from support.wait import eventually
@@ -54,7 +54,7 @@ def ready(server, raw):
     set_tensor(raw, "a", [[1, 2]])
     set_tensor(raw, "wrong", [[1, 2, 3]])
     yield
-    eventually(lambda: blocked_clients(server) == 0, "every client is answered")
+    await_nobody_blocked(server)
 
 
 def store_once(raw, key, command):

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
-import secrets
 import sys
-import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Self
 
 import numpy as np
 from support import onnx_models
@@ -28,13 +26,13 @@ from support.server import Server
 from reliability.batching_models import Batching, kinds_of, orders_of
 from reliability.batching_requests import Outcome, Request, Stored, WrongAnswer
 from reliability.command_campaign import post_mortem
-from reliability.each_server import on_each_server
-from reliability.engine_models import chosen_engines, open_engines
+from reliability.each_server import campaign_parser, on_each_server
+from reliability.engine_models import open_engines
 from reliability.lockstep import Lockstep
+from reliability.workers import WORKERS, Task, WorkerResult, collect
 
 CONNECTIONS = 64
 REQUESTS = 200_000
-WORKERS = 2
 PIPELINED = 6
 """Requests per connection in one write."""
 HOT_MODELS = 3
@@ -49,17 +47,12 @@ BATCHINGS = (
     *(Batching(size, size // 2) for size in (2, 8, 32)),
 )
 MODULE_ARGS = ("MODEL_CHECK", "NO")
-_PROBLEM_LIMIT = 20
 
 
 @dataclass(frozen=True)
-class Task:
-    """The connections of one process."""
+class BatchingTask(Task):
+    """The clients send so many rounds of requests."""
 
-    port: int
-    seed: str
-    worker: int
-    connections: int
     rounds: int
     stored: list[str]
     engines: Sequence[str]
@@ -75,7 +68,7 @@ class Counts:
 
 
 @dataclass
-class Result:
+class Result(WorkerResult):
     """What requests came to, by their form and by their model."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -85,8 +78,6 @@ class Result:
     # Requests that ran with others', as the same model tells.
     together: int = 0
     counts: dict[str, Counts] = field(default_factory=lambda: defaultdict(Counts))
-    wrong: int = 0
-    problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def note(self, request: Request, outcome: Outcome) -> None:
@@ -101,12 +92,8 @@ class Result:
             counts.errors += outcome.name != "answered"
             counts.samples += outcome.samples
 
-    def note_problem(self, text: str) -> None:
-        self.wrong += 1
-        if len(self.problems) < _PROBLEM_LIMIT:
-            self.problems.append(text[:600])
-
-    def add(self, other: Result) -> None:
+    def add(self, other: Self) -> None:
+        super().add(other)
         self.outcomes += other.outcomes
         self.forms += other.forms
         for size, batches in other.batches.items():
@@ -116,8 +103,6 @@ class Result:
             own = self.counts[key]
             own.calls, own.errors = own.calls + counts.calls, own.errors + counts.errors
             own.samples += counts.samples
-        self.wrong += other.wrong
-        self.problems += other.problems
 
 
 def set_up(server: Server, engines: Sequence[str], batchings: Sequence[Batching]) -> None:
@@ -140,10 +125,10 @@ def _slow_set_up() -> list[list[Argument]]:
     ]
 
 
-def run_worker(task: Task) -> Result:
+def run_worker(task: BatchingTask) -> Result:
     """The body of a worker process."""
     result = Result()
-    with Lockstep(task.port, task.connections) as lockstep:
+    with Lockstep(task.port, task.clients) as lockstep:
         try:
             _Worker(task, lockstep, result).run()
         except (OSError, ConnectionClosed, ProtocolViolation, AssertionError) as error:
@@ -154,7 +139,7 @@ def run_worker(task: Task) -> Result:
 class _Worker:
     """Rounds of requests over some connections."""
 
-    def __init__(self, task: Task, lockstep: Lockstep, result: Result) -> None:
+    def __init__(self, task: BatchingTask, lockstep: Lockstep, result: Result) -> None:
         self._task = task
         self._lockstep = lockstep
         self._result = result
@@ -177,7 +162,7 @@ class _Worker:
 
     def _round(self) -> None:
         hot = [self._random.choice(self._models[self._random.choice(list(self._models))]) for _ in range(HOT_MODELS)]
-        requests = [self._requests(hot, connection) for connection in range(self._task.connections)]
+        requests = [self._requests(hot, connection) for connection in range(self._task.clients)]
         commands = [[command for request in own for command in request.commands] for own in requests]
         slow = self._random.random() < SLOW_SHARE
         if slow:
@@ -219,15 +204,11 @@ def run_batching(
     rounds = math.ceil(requests / connections / PIPELINED)
     stored = [kind.key(batching) for kind in kinds_of(engines).values() for batching in batchings]
     tasks = [
-        Task(server.port, seed, worker, connections // WORKERS, rounds, stored, engines) for worker in range(WORKERS)
+        BatchingTask(server.port, seed, worker, connections // WORKERS, rounds, stored, engines)
+        for worker in range(WORKERS)
     ]
     result = Result()
-    start = time.monotonic()
-    # Forking a process that holds sockets and threads invites trouble.
-    with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
-        for part in pool.map(run_worker, tasks):
-            result.add(part)
-    result.seconds = time.monotonic() - start
+    result.seconds = collect(run_worker, tasks, result)
     if not server.responsive(timeout=20):
         result.problems.append(post_mortem(server))
         return result
@@ -261,12 +242,13 @@ def _miscounted(server: Server, result: Result) -> list[str]:
 
 def main() -> int:
     options = _parse_arguments()
-    seed = options.seed or secrets.token_hex(4)
-    engines = chosen_engines(options.engines)
-    print(f"seed {seed}, {', '.join(engines)}, {options.requests:,} requests from {options.connections} connections")
+    print(
+        f"seed {options.seed}, {', '.join(options.engines)}, {options.requests:,} requests "
+        f"from {options.connections} connections"
+    )
 
     def campaign(server: Server) -> list[str]:
-        result = run_batching(server, engines, seed, options.requests, options.connections)
+        result = run_batching(server, options.engines, options.seed, options.requests, options.connections)
         report(result)
         return result.problems
 
@@ -289,12 +271,9 @@ def report(result: Result) -> None:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="batching", description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", default="", help="default: a new one, which is printed")
+    parser = campaign_parser("batching", __doc__)
     parser.add_argument("--requests", type=int, default=REQUESTS, help="per server")
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
-    parser.add_argument("--engines", default="", help="such as onnx,torch; default: all")
-    parser.add_argument("servers", nargs="*", help="names from REDISAI_SERVERS; default: all")
     return parser.parse_args()
 
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
-import secrets
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from support.commands import NO_TENSOR, WRONGTYPE
 from support.resp import OK, TIMEDOUT, Argument, ConnectionClosed, Error, ProtocolViolation
@@ -28,59 +25,46 @@ from reliability.dag_grammar import DagGrammar, Words
 from reliability.dag_interpreter import NA, Interpretation, WrongReply, blob_complaint, interpret, judge
 from reliability.dag_models import Runs, set_up_commands
 from reliability.dag_parser import Refused, Unsure, parse
-from reliability.each_server import on_each_server
-from reliability.engine_models import chosen_engines, open_engines
+from reliability.each_server import campaign_parser, on_each_server
+from reliability.engine_models import open_engines
 from reliability.expectation import Expectation
 from reliability.keyspace import OTHER_TYPE, Keyspace, TensorValue
 from reliability.lockstep import Lockstep
+from reliability.workers import PROBLEM_LIMIT, WORKERS, Task, WorkerResult, collect
 
 COUNT = 20_000
 CONNECTIONS = 32
-WORKERS = 2
 PIPELINED = 6
 """DAGs per connection in one write, at most."""
 NAMES = 7
 # More workers per device than one must not make a difference to a DAG.
 MODULE_ARGS = ("MODEL_CHECK", "NO", "THREADS_PER_QUEUE", "2")
-_PROBLEM_LIMIT = 20
 
 
 @dataclass(frozen=True)
-class Task:
-    """The connections of one process."""
+class GraphTask(Task):
+    """The clients send so many graphs together."""
 
-    port: int
-    seed: str
-    worker: int
-    connections: int
     count: int
     engines: Sequence[str]
 
 
 @dataclass
-class Result:
+class Result(WorkerResult):
     """What became of the graphs, and what they were made of."""
 
     graphs: Counter[str] = field(default_factory=Counter)
     operations: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
     persisted: int = 0
-    wrong: int = 0
-    problems: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def add(self, other: Result) -> None:
+    def add(self, other: Self) -> None:
+        super().add(other)
         self.graphs += other.graphs
         self.operations += other.operations
         self.refusals += other.refusals
         self.persisted += other.persisted
-        self.wrong += other.wrong
-        self.problems += other.problems
-
-    def note_problem(self, text: str) -> None:
-        self.wrong += 1
-        if len(self.problems) < _PROBLEM_LIMIT:
-            self.problems.append(text[:3000])
 
 
 @dataclass
@@ -263,22 +247,22 @@ def _same(value: Any, found: TensorValue | None) -> bool:
     return (value.dtype, value.dims) == (found.dtype, found.dims) and blob_complaint(value, found.blob) is None
 
 
-def run_worker(task: Task) -> Result:
+def run_worker(task: GraphTask) -> Result:
     """The body of a worker process."""
     result = Result()
-    with Lockstep(task.port, task.connections, (2, 3)) as lockstep, Lockstep(task.port, 1) as probing:
+    with Lockstep(task.port, task.clients, (2, 3)) as lockstep, Lockstep(task.port, 1) as probing:
         random = Random(f"{task.seed}:{task.worker}")
         runs = Runs(probing.clients[0], f"probe{task.worker}")
         connections = [
             _Connection(f"{task.worker}:{number}", random, task.engines, runs, result)
-            for number in range(task.connections)
+            for number in range(task.clients)
         ]
         try:
             while result.graphs.total() + result.wrong < task.count:
                 commands = [connection.commands() for connection in connections]
                 for connection, replies in zip(connections, lockstep.exchange(commands)):
                     connection.judge(replies)
-                if len(result.problems) >= _PROBLEM_LIMIT:
+                if len(result.problems) >= PROBLEM_LIMIT:
                     break
         except (OSError, ConnectionClosed, ProtocolViolation, AssertionError) as error:
             result.note_problem(f"worker {task.worker}: {error!r}")
@@ -293,14 +277,9 @@ def run_dags(server: Server, engines: Sequence[str], seed: str, count: int, conn
             reply = raw.call(*command)
             assert reply == OK, (command[:4], reply)
     share = math.ceil(count / WORKERS)
-    tasks = [Task(server.port, seed, worker, connections // WORKERS, share, engines) for worker in range(WORKERS)]
+    tasks = [GraphTask(server.port, seed, worker, connections // WORKERS, share, engines) for worker in range(WORKERS)]
     result = Result()
-    start = time.monotonic()
-    # Forking a process that holds sockets and threads invites trouble.
-    with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
-        for part in pool.map(run_worker, tasks):
-            result.add(part)
-    result.seconds = time.monotonic() - start
+    result.seconds = collect(run_worker, tasks, result)
     if not server.responsive(timeout=20):
         result.problems.append(post_mortem(server))
     return result
@@ -308,12 +287,11 @@ def run_dags(server: Server, engines: Sequence[str], seed: str, count: int, conn
 
 def main() -> int:
     options = _parse_arguments()
-    seed = options.seed or secrets.token_hex(4)
-    engines = chosen_engines(options.engines)
-    print(f"seed {seed} (repeat with SEED={seed}), {', '.join(engines)}, {options.count:,} graphs")
+    seed = options.seed
+    print(f"seed {seed} (repeat with SEED={seed}), {', '.join(options.engines)}, {options.count:,} graphs")
 
     def campaign(server: Server) -> list[str]:
-        result = run_dags(server, engines, seed, options.count)
+        result = run_dags(server, options.engines, seed, options.count)
         report(result)
         return result.problems
 
@@ -329,11 +307,8 @@ def report(result: Result) -> None:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="dags", description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", default="", help="default: a new one, which is printed")
+    parser = campaign_parser("dags", __doc__)
     parser.add_argument("--count", type=int, default=COUNT, help="graphs per server")
-    parser.add_argument("--engines", default="", help="such as onnx,torch; default: all")
-    parser.add_argument("servers", nargs="*", help="names from REDISAI_SERVERS; default: all")
     return parser.parse_args()
 
 

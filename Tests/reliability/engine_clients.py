@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from support import fraud_models
@@ -18,6 +18,7 @@ from support.resp import OK, Argument, Error, encode_command
 
 from reliability.async_client import AsyncClient
 from reliability.engine_models import ROW_WIDTH, Model, script_call, script_command
+from reliability.workers import WorkerResult
 
 TOLERANCE = 1e-5
 BATCH_LIMIT = 64
@@ -27,7 +28,6 @@ SHARED_KEY = "shared"
 """Twice its input in whatever format it was stored last; replaced and deleted all the time."""
 LONG_COUNT = 5_000
 """Turns of the loop that leaving clients leave behind."""
-_PROBLEM_LIMIT = 20
 _NO_SCRIPT = "ERR script key is empty"
 
 
@@ -51,24 +51,16 @@ class Stage:
 
 
 @dataclass
-class Findings:
+class Findings(WorkerResult):
     """What clients did, the errors they got, expected ones included, and what was wrong."""
 
     operations: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
-    wrong: int = 0
-    problems: list[str] = field(default_factory=list)
 
-    def add(self, other: Findings) -> None:
+    def add(self, other: Self) -> None:
+        super().add(other)
         self.operations += other.operations
         self.errors += other.errors
-        self.wrong += other.wrong
-        self.problems += other.problems
-
-    def note_problem(self, text: str) -> None:
-        self.wrong += 1
-        if len(self.problems) < _PROBLEM_LIMIT:
-            self.problems.append(text[:1000])
 
 
 @functools.cache

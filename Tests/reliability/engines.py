@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import multiprocessing
-import secrets
 import statistics
 import sys
 import time
@@ -25,19 +23,19 @@ from support.resp import OK, RawClient
 from support.server import Server
 
 from reliability.command_campaign import post_mortem
-from reliability.each_server import on_each_server
+from reliability.each_server import campaign_parser, on_each_server
 from reliability.engine_clients import (
     EngineClient,
     Findings,
     LeavingEngineClient,
     Stage,
 )
-from reliability.engine_models import chosen_engines, formats_of, in_model_order, open_engines
+from reliability.engine_models import formats_of, in_model_order, open_engines
 from reliability.processes import Footprint, footprint, settled_thread_names, slope, thread_names
+from reliability.workers import WORKERS, Task, worker_pool
 
 CLIENTS = 32
 LEAVING_CLIENTS = 4
-WORKERS = 2
 WARM_UP_SHARE = 0.2
 SAMPLE_SECONDS = 1.0
 REPORT_SECONDS = 30.0
@@ -59,13 +57,9 @@ RSS_SLOPE_BYTES_PER_SECOND = 100
 
 
 @dataclass(frozen=True)
-class Task:
-    """The clients of one process."""
+class EngineTask(Task):
+    """So many more clients leave in the middle."""
 
-    port: int
-    seed: str
-    worker: int
-    clients: int
     leaving: int
     seconds: float
     stage: Stage
@@ -107,12 +101,12 @@ class Hammering:
         return []
 
 
-def run_worker(task: Task) -> Findings:
+def run_worker(task: EngineTask) -> Findings:
     """The body of a worker process."""
     return asyncio.run(_run_clients(task))
 
 
-async def _run_clients(task: Task) -> Findings:
+async def _run_clients(task: EngineTask) -> Findings:
     findings = Findings()
     until = time.monotonic() + task.seconds
     first = task.worker * 1000
@@ -163,11 +157,10 @@ def hammer_engines(
         stage = set_up(raw, engines)
     leaving = max(WORKERS, LEAVING_CLIENTS * clients // CLIENTS)
     tasks = [
-        Task(server.port, seed, worker, clients // WORKERS, leaving // WORKERS, seconds, stage)
+        EngineTask(server.port, seed, worker, clients // WORKERS, leaving // WORKERS, seconds, stage)
         for worker in range(WORKERS)
     ]
-    # Forking a process that holds sockets and threads invites trouble.
-    with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
+    with worker_pool() as pool:
         results = pool.map_async(run_worker, tasks)
         watch(server, hammering, results, seconds, report)
         if not results.ready():
@@ -256,16 +249,16 @@ def excess_threads(hammering: Hammering, engines: Sequence[str]) -> list[str]:
 
 def main() -> int:
     options = _parse_arguments()
-    seed = options.seed or secrets.token_hex(4)
-    engines = chosen_engines(options.engines)
-    print(f"seed {seed}, {', '.join(engines)}, {CLIENTS} clients and {LEAVING_CLIENTS} that leave, {options.seconds} s")
+    clients = f"{CLIENTS} clients and {LEAVING_CLIENTS} that leave"
+    print(f"seed {options.seed}, {', '.join(options.engines)}, {clients}, {options.seconds} s")
 
     def campaign(server: Server) -> list[str]:
-        hammering = hammer_engines(server, engines, seed, options.seconds, report=True)
-        report_hammering(hammering, engines)
+        hammering = hammer_engines(server, options.engines, options.seed, options.seconds, report=True)
+        report_hammering(hammering, options.engines)
         return hammering.problems
 
-    return on_each_server("all engines", options.servers, campaign, module_args=MODULE_ARGS, lifetime=2 * options.seconds + 900)
+    lifetime = 2 * options.seconds + 900
+    return on_each_server("all engines", options.servers, campaign, module_args=MODULE_ARGS, lifetime=lifetime)
 
 
 def report_hammering(hammering: Hammering, engines: Sequence[str]) -> None:
@@ -290,11 +283,8 @@ def report_hammering(hammering: Hammering, engines: Sequence[str]) -> None:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="engines", description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", default="", help="default: a new one, which is printed")
+    parser = campaign_parser("engines", __doc__)
     parser.add_argument("--seconds", type=float, default=300, help="duration per server")
-    parser.add_argument("--engines", default="", help="such as onnx,torch; default: all")
-    parser.add_argument("servers", nargs="*", help="names from REDISAI_SERVERS; default: all")
     return parser.parse_args()
 
 

@@ -7,21 +7,20 @@ dies or hangs, answers what the contract does not allow, or keeps memory.
 from __future__ import annotations
 
 import argparse
-import secrets
 import sys
 
 from support.server import Server, ServerKind, kinds_from_environment, module_from_environment
 
 from reliability import command_campaign, command_fuzz, model_campaign
-from reliability.engine_models import chosen_engines
+from reliability.each_server import campaign_parser
 from reliability.model_families import FAMILIES, Family, families_of
 
 
 def main() -> int:
     options = _parse_arguments()
-    seed = options.seed or secrets.token_hex(4)
+    seed = options.seed
     kinds = [kind for kind in kinds_from_environment() if not options.servers or kind.name in options.servers]
-    families = families_of(chosen_engines(options.engines))
+    families = families_of(options.engines)
     families = [family for family in families if not options.formats or family.name in options.formats.split(",")]
     print(f"seed {seed} (repeat with SEED={seed}), {options.count:,} commands, {options.models:,} files per format")
     problems: list[str] = []
@@ -62,13 +61,10 @@ def fuzz_models(kind: ServerKind, seed: str, count: int, families: list[Family])
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="fuzz", description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", default="", help="default: a new one, which is printed")
+    parser = campaign_parser("fuzz", __doc__)
     parser.add_argument("--count", type=int, default=1_000_000, help="commands per server")
     parser.add_argument("--models", type=int, default=2_000, help="damaged files per format and server")
-    parser.add_argument("--engines", default="", help="of the model files, such as onnx,torch; default: all")
     parser.add_argument("--formats", default="", help=f"of {', '.join(FAMILIES)}; default: all of the engines")
-    parser.add_argument("servers", nargs="*", help="names from REDISAI_SERVERS; default: all")
     return parser.parse_args()
 
 

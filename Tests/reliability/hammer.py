@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import multiprocessing
-import secrets
 import sys
 import time
 from collections import Counter
@@ -20,26 +18,22 @@ from support.server import Server
 from support.wait import eventually
 
 from reliability.command_campaign import post_mortem
-from reliability.each_server import on_each_server
+from reliability.each_server import campaign_parser, on_each_server
 from reliability.hammer_clients import HammerClient, LeavingClient, set_up_commands
 from reliability.processes import Footprint, footprint_when_empty
+from reliability.workers import WORKERS, Task, worker_pool
 
 CLIENTS = 64
 LEAVING_CLIENTS = 8
-WORKERS = 2
 USED_MEMORY_TOLERANCE = 0.01
 # The C library's arenas and freed pages come and go by some 10 MB; a leak of 200 bytes per command is more than this.
 RSS_TOLERANCE_BYTES = 16_000_000
 
 
 @dataclass(frozen=True)
-class Task:
-    """The clients of one process."""
+class HammerTask(Task):
+    """So many more clients leave in the middle."""
 
-    port: int
-    seed: str
-    worker: int
-    clients: int
     leaving: int
     seconds: float
 
@@ -52,12 +46,12 @@ class Result:
     problems: list[str] = field(default_factory=list)
 
 
-def run_worker(task: Task) -> Result:
+def run_worker(task: HammerTask) -> Result:
     """The body of a worker process."""
     return asyncio.run(_run_clients(task))
 
 
-async def _run_clients(task: Task) -> Result:
+async def _run_clients(task: HammerTask) -> Result:
     result = Result()
     until = time.monotonic() + task.seconds
     first = task.worker * 1000
@@ -83,12 +77,13 @@ class Hammering:
 def hammer(server: Server, seed: str, seconds: float, clients: int = CLIENTS) -> Hammering:
     """Runs the clients three times, for a fifth and twice two fifths of the time."""
     hammering = Hammering()
-    with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
+    with worker_pool() as pool:
         for phase, share in enumerate((0.2, 0.4, 0.4)):
             _set_up(server)
+            counts = (clients // WORKERS, LEAVING_CLIENTS // WORKERS)
             tasks = [
-                Task(server.port, f"{seed}:{phase}", w, clients // WORKERS, LEAVING_CLIENTS // WORKERS, seconds * share)
-                for w in range(WORKERS)
+                HammerTask(server.port, f"{seed}:{phase}", worker, *counts, seconds * share)
+                for worker in range(WORKERS)
             ]
             for result in pool.map(run_worker, tasks):
                 hammering.tally += result.tally
@@ -137,11 +132,10 @@ def _growth(footprints: list[Footprint]) -> list[str]:
 
 def main() -> int:
     options = _parse_arguments()
-    seed = options.seed or secrets.token_hex(4)
-    print(f"seed {seed}, {CLIENTS} clients and {LEAVING_CLIENTS} that leave, {options.seconds} s per server")
+    print(f"seed {options.seed}, {CLIENTS} clients and {LEAVING_CLIENTS} that leave, {options.seconds} s per server")
 
     def campaign(server: Server) -> list[str]:
-        hammering = hammer(server, seed, options.seconds)
+        hammering = hammer(server, options.seed, options.seconds)
         for name, number in sorted(hammering.tally.items()):
             print(f"  {name:22} {number:>9,}")
         for label, footprint in zip(("warm-up", "first half", "second half"), hammering.footprints):
@@ -152,10 +146,8 @@ def main() -> int:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="hammer", description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", default="", help="default: a new one, which is printed")
+    parser = campaign_parser("hammer", __doc__, engines=False)
     parser.add_argument("--seconds", type=float, default=60, help="duration per server")
-    parser.add_argument("servers", nargs="*", help="names from REDISAI_SERVERS; default: all")
     return parser.parse_args()
 
 

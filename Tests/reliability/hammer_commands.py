@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import multiprocessing
-import secrets
 import statistics
 import sys
 import threading
@@ -19,7 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from support.resp import OK, Argument, Error, encode_command
 from support.server import Server
@@ -27,15 +25,15 @@ from support.wait import eventually
 
 from reliability.async_client import AsyncClient
 from reliability.command_campaign import post_mortem
-from reliability.each_server import on_each_server
+from reliability.each_server import campaign_parser, on_each_server
 from reliability.engine_clients import Findings
-from reliability.engine_models import chosen_engines, open_engines
+from reliability.engine_models import open_engines
 from reliability.engines import Hammering, watch
 from reliability.hammer_grammar import HammerGrammar, ModelFile, models_of
 from reliability.processes import Footprint, footprint_when_empty
+from reliability.workers import WORKERS, Task, worker_pool
 
 CLIENTS = 32
-WORKERS = 2
 WARM_UP_SHARE = 0.2
 MODULE_ARGS = (
     *("THREADS_PER_QUEUE", "2"),
@@ -55,13 +53,9 @@ _LUA_ARGUMENT_LIMIT = 1000
 
 
 @dataclass(frozen=True)
-class Task:
-    """The clients of one process."""
+class CommandTask(Task):
+    """The clients store these models."""
 
-    port: int
-    seed: str
-    worker: int
-    clients: int
     seconds: float
     models: Sequence[ModelFile]
 
@@ -73,19 +67,18 @@ class Tally(Findings):
     kills: int = 0
     cuts: int = 0
 
-    def add(self, other: Findings) -> None:
+    def add(self, other: Self) -> None:
         super().add(other)
-        if isinstance(other, Tally):
-            self.kills += other.kills
-            self.cuts += other.cuts
+        self.kills += other.kills
+        self.cuts += other.cuts
 
 
-def run_worker(task: Task) -> Tally:
+def run_worker(task: CommandTask) -> Tally:
     """The body of a worker process."""
     return asyncio.run(_run_clients(task))
 
 
-async def _run_clients(task: Task) -> Tally:
+async def _run_clients(task: CommandTask) -> Tally:
     tally = Tally()
     until = time.monotonic() + task.seconds
     # The identifiers that the server has given to the connections of this worker.
@@ -100,7 +93,7 @@ async def _run_clients(task: Task) -> Tally:
 class _Client:
     """Sends commands over one connection after the other."""
 
-    def __init__(self, task: Task, identity: int, identifiers: dict[int, int], tally: Tally) -> None:
+    def __init__(self, task: CommandTask, identity: int, identifiers: dict[int, int], tally: Tally) -> None:
         self._port = task.port
         self._identity = identity
         self._random = Random(f"{task.seed}:{identity}")
@@ -265,9 +258,8 @@ def _run_phase(
     report: bool,
 ) -> None:
     hammering.watched = Hammering()
-    tasks = [Task(server.port, seed, worker, clients // WORKERS, seconds, models) for worker in range(WORKERS)]
-    # Forking a process that holds sockets and threads invites trouble.
-    with multiprocessing.get_context("spawn").Pool(WORKERS) as pool:
+    tasks = [CommandTask(server.port, seed, worker, clients // WORKERS, seconds, models) for worker in range(WORKERS)]
+    with worker_pool() as pool:
         results = pool.map_async(run_worker, tasks)
         watch(server, hammering.watched, results, seconds, report)
         if not results.ready():
@@ -313,16 +305,15 @@ def judge(hammering: CommandHammering) -> list[str]:
 
 def main() -> int:
     options = _parse_arguments()
-    seed = options.seed or secrets.token_hex(4)
-    engines = chosen_engines(options.engines)
-    print(f"seed {seed}, {', '.join(engines)}, {CLIENTS} clients, {options.seconds} s")
+    print(f"seed {options.seed}, {', '.join(options.engines)}, {CLIENTS} clients, {options.seconds} s")
 
     def campaign(server: Server) -> list[str]:
-        hammering = hammer_commands(server, engines, seed, options.seconds, report=True)
+        hammering = hammer_commands(server, options.engines, options.seed, options.seconds, report=True)
         report_hammering(hammering)
         return hammering.problems
 
-    return on_each_server("all commands", options.servers, campaign, module_args=MODULE_ARGS, lifetime=2 * options.seconds + 900)
+    lifetime = 2 * options.seconds + 900
+    return on_each_server("all commands", options.servers, campaign, module_args=MODULE_ARGS, lifetime=lifetime)
 
 
 def report_hammering(hammering: CommandHammering) -> None:
@@ -344,11 +335,8 @@ def report_hammering(hammering: CommandHammering) -> None:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="hammer_commands", description=__doc__.splitlines()[0])
-    parser.add_argument("--seed", default="", help="default: a new one, which is printed")
+    parser = campaign_parser("hammer_commands", __doc__)
     parser.add_argument("--seconds", type=float, default=1800, help="duration per server")
-    parser.add_argument("--engines", default="", help="such as onnx,torch; default: all")
-    parser.add_argument("servers", nargs="*", help="names from REDISAI_SERVERS; default: all")
     return parser.parse_args()
 
 

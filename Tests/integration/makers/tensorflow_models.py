@@ -4,11 +4,11 @@
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
+from quantised_network import calibration, dense
 
 DTYPES = {
     "FLOAT": tf.float32,
@@ -59,17 +59,6 @@ def write_tflite(name: str, function: Callable, specs: list[tf.TensorSpec], **op
     for option, value in options.items():
         setattr(converter, option, value)
     (FOLDER / f"tflite-{name}.tflite").write_bytes(converter.convert())
-
-
-def dense(x: tf.Tensor) -> dict[str, tf.Tensor]:
-    kernel = tf.constant(np.linspace(-1, 1, 12).reshape(4, 3), tf.float32)
-    return {"output": tf.nn.relu(tf.matmul(x, kernel))}
-
-
-def calibration() -> Iterator[list[np.ndarray]]:
-    generator = np.random.default_rng(1)
-    for _ in range(64):
-        yield [generator.uniform(-1, 1, (1, 4)).astype(np.float32)]
 
 
 def write_tflites() -> None:

@@ -4,13 +4,14 @@
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import flatbuffers
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from quantised_network import calibration, dense
 from tensorflow.lite.python import schema_py_generated as schema
 
 FOLDER = Path(sys.argv[1])
@@ -29,17 +30,6 @@ def convert(function: Callable, specs: list[tf.TensorSpec], **options: object) -
 
 def write(name: str, model: bytes) -> None:
     (FOLDER / f"tflite-{name}.tflite").write_bytes(model)
-
-
-def dense(x: tf.Tensor) -> dict[str, tf.Tensor]:
-    kernel = tf.constant(np.linspace(-1, 1, 12).reshape(4, 3), tf.float32)
-    return {"output": tf.nn.relu(tf.matmul(x, kernel))}
-
-
-def calibration() -> Iterator[list[np.ndarray]]:
-    generator = np.random.default_rng(1)
-    for _ in range(64):
-        yield [generator.uniform(-1, 1, (1, 4)).astype(np.float32)]
 
 
 def write_quantised() -> None:

@@ -90,6 +90,11 @@ def blocked_clients(server: Server) -> int:
     return int(server.info("clients")["blocked_clients"])
 
 
+def await_nobody_blocked(server: Server) -> None:
+    """Until every client has been answered or has gone."""
+    eventually(lambda: blocked_clients(server) == 0, "no client is blocked")
+
+
 def queue_field(server: Server, name: str, device: str = "CPU") -> int:
     """One of INFO's numbers about a device's queue, such as ``waiting_requests``; the device may have a colon."""
     with server.raw() as raw:
