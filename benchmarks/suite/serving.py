@@ -80,6 +80,8 @@ class ServingSystem(Protocol):
     name: str
     # For people, with the version.
     title: str
+    # How long it has to be under load before it is as fast as it gets.
+    warm_up_seconds: float
 
     def unavailable(self) -> str | None:
         """Why it cannot run here, for the report."""
