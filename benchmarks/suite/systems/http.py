@@ -37,3 +37,16 @@ def answers_ok(port: int, path: str) -> bool:
 
 def floats(body: bytes) -> np.ndarray:
     return np.frombuffer(body, np.float32)
+
+
+def get_json(port: int, path: str) -> Any:
+    """What a GET is answered with, or None if not with 200."""
+    connection = HTTPConnection(HOST, port, timeout=1)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return json.loads(response.read()) if response.status == 200 else None
+    except (OSError, HTTPException):
+        return None
+    finally:
+        connection.close()

@@ -49,7 +49,8 @@ def running(
         server = subprocess.Popen(
             command,
             cwd=folder,
-            env=os.environ | environment,
+            # Nothing of the suite's own modules is for it.
+            env=os.environ | {"PYTHONPATH": ""} | environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
