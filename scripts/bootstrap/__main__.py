@@ -18,7 +18,7 @@ from pathlib import Path
 from engines import read_engines
 from errors import BootstrapError
 from servers import DistributionServer, WheelServer
-from serving import TorchServe, Triton
+from serving import TorchServe, Triton, TritonServer
 from staging import stage
 from venvs import DistributionTorch, Venv
 from wheels import Package, Wheel
@@ -80,7 +80,7 @@ PEERS = {
     "flask": Venv("flask", "flask.txt"),
     "torchserve": TorchServe(Venv("torchserve", "torchserve.txt", of_distribution=True)),
     "triton": Triton(
-        Package("serving.txt", "nvidia-pytriton", ("pytriton/tritonserver", "nvidia_pytriton.libs")),
+        TritonServer("serving.txt", "nvidia-pytriton", ("pytriton/tritonserver", "nvidia_pytriton.libs")),
         Venv("triton", "triton.txt"),
     ),
     "mlserver": Venv("mlserver", "mlserver.txt"),

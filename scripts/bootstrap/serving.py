@@ -10,6 +10,8 @@ from system import apt_install
 from venvs import DistributionTorch, Venv
 from wheels import Package
 
+STUB = "triton_python_backend_stub"
+
 
 class Java:
     """The Java that the PATH names first, else the distribution's."""
@@ -42,24 +44,39 @@ class TorchServe:
         self.venv.ensure()
 
 
+class TritonServer(Package):
+    """The server that a wheel carries, with its Python backend and the libraries beside it."""
+
+    @property
+    def home(self) -> Path:
+        """The folder with bin/tritonserver and backends."""
+        return self.path / "pytriton" / "tritonserver"
+
+    def fetch(self, folder: Path) -> None:
+        super().fetch(folder)
+        home = folder / self.home.relative_to(self.path)
+        # The backend looks for its program beside itself; the wheel has one per version of Python.
+        stub = home / "backends" / "python" / STUB
+        (home / "python_backend_stubs" / "3.11" / STUB).rename(stub)
+        for program in (home / "bin" / "tritonserver", stub):
+            program.chmod(0o755)
+
+
 @dataclass(frozen=True)
 class Triton:
-    """The server that a wheel carries, with the libraries beside it, and an environment for its Python backend."""
+    """The server and an environment with what the models of its Python backend import."""
 
-    wheel: Package
+    server: TritonServer
     venv: Venv
 
     @property
     def path(self) -> Path:
-        """The folder with bin/tritonserver and backends."""
-        return self.wheel.path / "pytriton" / "tritonserver"
+        return self.server.home
 
     def ensure(self) -> None:
         ensure_libpython()
-        self.wheel.ensure()
+        self.server.ensure()
         self.venv.ensure()
-        for program in (self.path / "bin" / "tritonserver", *self.path.glob("python_backend_stubs/*/*_stub")):
-            program.chmod(0o755)
 
 
 def ensure_libpython() -> None:
