@@ -60,11 +60,15 @@ class Workload:
     entries: int = 1000
 
 
-class RunningSystem(Protocol):
-    """A serving system that answers."""
+class Reachable(Protocol):
+    """What load can be sent to, and whose CPU time can be told."""
 
     targets: Mapping[str, Target]
     processes: Sequence[Process]
+
+
+class RunningSystem(Reachable, Protocol):
+    """A serving system that answers."""
 
     def request(self, index: int) -> tuple[Step, ...]:
         """The request for transaction `index` with reference record `index`."""
@@ -80,7 +84,7 @@ class ServingSystem(Protocol):
     name: str
     # For people, with the version.
     title: str
-    # How long it has to be under load before it is as fast as it gets.
+    # How long it takes under load to get fast: what runs in a JVM or compiles as it goes needs many seconds.
     warm_up_seconds: float
 
     def unavailable(self) -> str | None:

@@ -1,4 +1,7 @@
-"""TorchServe with batches of requests, whose handler reads the reference records of a batch in one go."""
+"""TorchServe with a TorchScript and a handler of ours, which reads the reference records of a batch in one go.
+
+Two workers with one thread of PyTorch each; with batching, batches of up to 16 that wait 1 ms at most.
+"""
 
 import json
 import shutil
@@ -19,7 +22,8 @@ from suite.systems.running import Running
 
 PARTS = Path(__file__).with_suffix("")
 PYTHON = "REDISAI_TORCHSERVE"
-WORKERS = 1
+WORKERS = 2
+# With batching, else 1.
 BATCH = 16
 BATCH_DELAY_MS = 1
 START_SECONDS = 15
@@ -42,7 +46,7 @@ class TorchServe:
     def start(self, workload: Workload, folder: Path) -> Iterator[Running]:
         ports = free_ports(5)
         _write_archive(folder, workload)
-        (folder / "config.properties").write_text(_configuration(ports))
+        (folder / "config.properties").write_text(_configuration(ports, workload.batching))
         with reference_store_if_needed(workload) as store:
             environment = store.environment if store else {}
             with processes.running(
@@ -84,14 +88,14 @@ def _write_archive(folder: Path, workload: Workload) -> None:
         archive.write(PARTS / "fraud_handler.py", "fraud_handler.py")
 
 
-def _configuration(ports: list[int]) -> str:
+def _configuration(ports: list[int], batching: bool) -> str:
     """Addresses, and what proved fastest on two cores; the models are those of the file alone."""
     fraud = {
         "defaultVersion": True,
         "marName": "fraud.mar",
         "minWorkers": WORKERS,
         "maxWorkers": WORKERS,
-        "batchSize": BATCH,
+        "batchSize": BATCH if batching else 1,
         "maxBatchDelay": BATCH_DELAY_MS,
         "responseTimeout": TIMEOUT_SECONDS,
     }

@@ -1,6 +1,7 @@
 """Triton with its Python backend, whose model reads the reference records of a batch in one go and runs ONNX Runtime.
 
-HTTP with the binary tensor extension of the KServe v2 protocol: JSON for the description, the numbers as they are.
+HTTP with the binary tensor extension of the KServe v2 protocol (JSON for the description, the numbers as they are), one
+instance of the model with one thread of the engine; with batching, dynamic batches of up to 64 without a delay.
 """
 
 from collections.abc import Iterator
@@ -21,14 +22,13 @@ PARTS = Path(__file__).with_suffix("")
 FOLDER = "REDISAI_TRITON"
 PYTHON = "REDISAI_TRITON_PYTHON"
 INSTANCES = 1
+HTTP_THREADS = 1
 BATCH = 64
-QUEUE_DELAY_US = 0
-HTTP_THREADS = 2
+BATCHING = "dynamic_batching { max_queue_delay_microseconds: 0 }"
 START_SECONDS = 60
 CONFIGURATION = f"""
 backend: "python"
 max_batch_size: {BATCH}
-dynamic_batching {{ max_queue_delay_microseconds: {QUEUE_DELAY_US} }}
 instance_group [{{ kind: KIND_CPU count: {INSTANCES} }}]
 input [
   {{ name: "transaction" data_type: TYPE_FP32 dims: [ {data.FEATURES} ] }},
@@ -88,7 +88,7 @@ def _write_repository(repository: Path, workload: Workload) -> None:
     model = repository / "fraud"
     version = model / "1"
     version.mkdir(parents=True)
-    (model / "config.pbtxt").write_text(CONFIGURATION)
+    (model / "config.pbtxt").write_text(CONFIGURATION + (BATCHING if workload.batching else ""))
     (version / "model.py").write_bytes((PARTS / "model.py").read_bytes())
     (version / "fraud.onnx").write_bytes(models.onnx_model(workload))
 
