@@ -84,6 +84,7 @@ PEERS = {
         Venv("triton", "triton.txt"),
     ),
     "mlserver": Venv("mlserver", "mlserver.txt"),
+    "tensorflow-serving-api": Package("serving.txt", "tensorflow-serving-api", ("tensorflow_serving",)),
 }
 
 ITEMS = SERVERS | {engine.item: engine for engine in ENGINES.values()} | MODELS | PYTHONS | PEERS
@@ -123,6 +124,7 @@ def print_environment(servers: list[str]) -> None:
         "REDISAI_TRITON": ITEMS["triton"].path,
         "REDISAI_TRITON_PYTHON": ITEMS["triton"].venv.path,
         "REDISAI_MLSERVER": ITEMS["mlserver"].path,
+        "REDISAI_TENSORFLOW_SERVING_API": ITEMS["tensorflow-serving-api"].path,
         "REDISAI_MAGIKA": ITEMS["magika"].folder,
         "REDISAI_MINILM": ITEMS["minilm"].folder,
         "REDISAI_BASIC_PITCH": ITEMS["basic-pitch"].path,

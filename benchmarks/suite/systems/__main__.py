@@ -2,7 +2,8 @@
 
     python -m suite.systems NAME
 
-The load comes from plain Python clients in this one process, which is enough to see that a system works and to try settings.
+The load comes from plain Python clients in this one process, which is enough to see that a system works. They speak HTTP
+and RESP; the answers of a system that speaks gRPC are checked when it starts, and load for it comes from aibench.
 """
 
 import argparse

@@ -72,7 +72,7 @@ class Player:
         """The last step's reply: an HTTP body or a bulk string."""
         reply = b""
         for step in steps:
-            reply = self._client(step.target).exchange(step, _spliced(step, reply))
+            reply = self._client(step.target).exchange(step, spliced(step, reply))
         return reply
 
     def _client(self, name: str) -> HttpClient | RespClient:
@@ -82,7 +82,8 @@ class Player:
         return self._clients[name]
 
 
-def _spliced(step: Step, previous: bytes) -> bytes:
+def spliced(step: Step, previous: bytes) -> bytes:
+    """The step's payload with the previous step's reply in its place."""
     if step.splice is None:
         return step.payload
     if len(previous) != step.splice.length:

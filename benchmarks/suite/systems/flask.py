@@ -21,7 +21,7 @@ from suite.systems.running import Running
 APPLICATION = Path(__file__).with_suffix("")
 PYTHON = "REDISAI_FLASK"
 THREADS = 4
-START_SECONDS = 90
+START_SECONDS = 180
 
 
 class Flask:

@@ -50,3 +50,8 @@ def get_json(port: int, path: str) -> Any:
         return None
     finally:
         connection.close()
+
+
+def first_output(body: bytes) -> np.ndarray:
+    """The row of TensorFlow Serving's only output in column format."""
+    return np.array(json.loads(body)["outputs"][0], np.float32)

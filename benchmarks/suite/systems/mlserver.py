@@ -1,7 +1,7 @@
 """MLServer with a runtime of ours on ONNX Runtime: the KServe v2 protocol in JSON.
 
-One process, since handing a request to a worker process costs more than the run; one thread of the engine; with batching,
-adaptive batches of up to 16 that wait 1 ms at most.
+One process, since handing a request to a worker process costs more than the run; one thread of the engine; with
+batching, adaptive batches of up to 16 that wait 1 ms at most.
 """
 
 import json
@@ -23,7 +23,7 @@ from suite.systems.running import Running
 PARTS = Path(__file__).with_suffix("")
 PYTHON = "REDISAI_MLSERVER"
 BATCHING = {"max_batch_size": 16, "max_batch_time": 0.001}
-START_SECONDS = 90
+START_SECONDS = 180
 
 
 class MLServer:
@@ -43,8 +43,9 @@ class MLServer:
         with reference_store_if_needed(workload) as store:
             environment = store.environment if store else {}
             command = [Path(python).with_name("mlserver"), "start", folder]
+            ready = "/v2/models/fraud/ready"
             with processes.running(
-                command, folder, lambda: http.answers_ok(ports[0], "/v2/models/fraud/ready"), START_SECONDS, **environment
+                command, folder, lambda: http.answers_ok(ports[0], ready), START_SECONDS, **environment
             ) as server:
                 transactions = data.transactions(workload.entries)
                 running = Running(

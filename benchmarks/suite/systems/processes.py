@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -68,12 +68,15 @@ def running(
 def _await(server: Server, ready: Callable[[], bool], seconds: float, log: Path) -> None:
     deadline = time.monotonic() + seconds
     while not ready():
-        name = Path(str(server.args[0])).name
         if server.poll() is not None:
-            raise BenchmarkError(f"{name} ended with status {server.returncode}\n{tail(log.read_text('utf-8', 'replace'))}")
+            raise _failure(server, f"ended with status {server.returncode}", log)
         if time.monotonic() > deadline:
-            raise BenchmarkError(f"{name} is not ready after {seconds:g} s\n{tail(log.read_text('utf-8', 'replace'))}")
+            raise _failure(server, f"is not ready after {seconds:g} s", log)
         time.sleep(POLL_SECONDS)
+
+
+def _failure(server: Server, what: str, log: Path) -> BenchmarkError:
+    return BenchmarkError(f"{Path(server.args[0]).name} {what}\n{tail(log.read_text(errors='replace'))}")
 
 
 def _end(server: Server) -> None:

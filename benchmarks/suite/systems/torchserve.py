@@ -26,7 +26,7 @@ WORKERS = 2
 # With batching, else 1.
 BATCH = 16
 BATCH_DELAY_MS = 1
-START_SECONDS = 15
+START_SECONDS = 180
 # Of an answer, and of connections without a request.
 TIMEOUT_SECONDS = 120
 

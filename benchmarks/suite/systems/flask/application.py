@@ -1,5 +1,5 @@
-"""POST /score/INDEX with a transaction as raw FLOAT32 answers with both probabilities as raw FLOAT32; the reference record
-is read from the store."""
+"""POST /score/NUMBER with a transaction, FLOAT32, answers with both probabilities, FLOAT32; the reference record of that
+number is read from the store."""
 
 import os
 import threading
@@ -23,18 +23,18 @@ def tensor(values: bytes) -> tf.Tensor:
     return tf.constant(np.frombuffer(values, np.float32)[np.newaxis])
 
 
-def reference(index: int) -> bytes:
+def reference(number: int) -> bytes:
     """The record, through a connection of this thread's own: cheaper than one from a pool."""
     if not hasattr(clients, "redis"):
         clients.redis = redis.Redis(port=int(store_port), single_connection_client=True)
-    return clients.redis.get(f"ref:{index}")
+    return clients.redis.get(f"ref:{number}")
 
 
-@app.post("/score/<int:index>")
-def answer(index: int) -> flask.Response:
+@app.post("/score/<int:number>")
+def answer(number: int) -> flask.Response:
     inputs = {"transaction": tensor(flask.request.get_data(cache=False))}
     if store_port:
-        inputs["reference"] = tensor(reference(index))
+        inputs["reference"] = tensor(reference(number))
     return flask.Response(score(**inputs)["output"].numpy().tobytes(), mimetype="application/octet-stream")
 
 

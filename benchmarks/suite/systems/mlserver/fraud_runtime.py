@@ -29,7 +29,8 @@ class FraudRuntime(MLModel):
         if self.store:
             inputs["reference"] = self.references(given["number"][:, 0])
         answers = self.session.run(["output"], inputs)[0]
-        output = ResponseOutput(name="output", datatype="FP32", shape=list(answers.shape), data=answers.ravel().tolist())
+        flat = answers.ravel().tolist()
+        output = ResponseOutput(name="output", datatype="FP32", shape=list(answers.shape), data=flat)
         return InferenceResponse(model_name=self.name, outputs=[output])
 
     def references(self, numbers: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A request is the number of the transaction, INT32, and the transaction, FLOAT32; the answer both probabilities, FLOAT32."""
+"""A request is a transaction's number, INT32, and the transaction, FLOAT32; the answer both probabilities, FLOAT32."""
 
 import logging
 import os
