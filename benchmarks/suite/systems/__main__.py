@@ -2,8 +2,8 @@
 
     python -m suite.systems NAME
 
-The load comes from plain Python clients in this one process, which is enough to see that a system works. They speak HTTP
-and RESP; the answers of a system that speaks gRPC are checked when it starts, and load for it comes from aibench.
+The load comes from plain Python clients in this one process, which is enough to see that a system works. They speak
+HTTP and RESP; the answers of a system that speaks gRPC are checked when it starts, and load for it comes from aibench.
 """
 
 import argparse
@@ -12,8 +12,9 @@ import signal
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 
@@ -31,12 +32,12 @@ def system_named(name: str) -> ServingSystem:
         raise BenchmarkError(f"no serving system {name}: {error}") from None
 
 
-def play(running: RunningSystem, expected: np.ndarray, seed: int, until: float) -> int:
-    """Send requests on connections of this thread's own until that moment; how many were answered."""
+def play(running: RunningSystem, expected: np.ndarray, seed: int, over: Event) -> int:
+    """Send requests on connections of this thread's own until it is over; how many were answered."""
     generator = np.random.default_rng(seed)
     count = 0
     with Player(running.targets) as player:
-        while time.monotonic() < until:
+        while not over.is_set():
             index = int(generator.integers(len(expected)))
             compare(index, running.probabilities(player.play(running.request(index))), expected[index])
             count += 1
@@ -44,9 +45,14 @@ def play(running: RunningSystem, expected: np.ndarray, seed: int, until: float) 
 
 
 def load(running: RunningSystem, expected: np.ndarray, connections: int, seconds: float) -> int:
-    until = time.monotonic() + seconds
+    over = Event()
     with ThreadPoolExecutor(connections) as pool:
-        return sum(pool.map(lambda seed: play(running, expected, seed, until), range(connections)))
+        try:
+            players = [pool.submit(play, running, expected, seed, over) for seed in range(connections)]
+            wait(players, timeout=seconds, return_when=FIRST_EXCEPTION)
+        finally:
+            over.set()
+        return sum(player.result() for player in players)
 
 
 def measure(system: ServingSystem, workload: Workload, arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The few messages of TensorFlow Serving's Predict call, described to protobuf at run time with their published numbers.
+"""The few messages of TensorFlow Serving's Predict call, described to protobuf with their published numbers.
 
 The package that holds them needs the whole of TensorFlow. What it has more of, such as versions of models, is left out
 here; protobuf skips fields that it does not know.

@@ -1,5 +1,5 @@
-"""A small server with TensorFlow Serving's interface, made of its published messages, grpcio and TensorFlow, to test the
-adapter where there is no tensorflow_model_server. It heeds those options that say where and what it serves."""
+"""A small server with TensorFlow Serving's interface, made of its published messages, grpcio and TensorFlow, to test
+the adapter where there is no tensorflow_model_server. It heeds those options that say where and what it serves."""
 
 import argparse
 import json

@@ -1,5 +1,5 @@
-"""POST /score/NUMBER with a transaction, FLOAT32, answers with both probabilities, FLOAT32; the reference record of that
-number is read from the store."""
+"""POST /score/NUMBER with a transaction, FLOAT32, answers with both probabilities, FLOAT32; the reference record of
+that number is read from the store."""
 
 import os
 import threading
