@@ -18,6 +18,7 @@ from pathlib import Path
 from engines import read_engines
 from errors import BootstrapError
 from servers import DistributionServer, WheelServer
+from serving import TorchServe, Triton, TritonServer
 from staging import stage
 from venvs import DistributionTorch, Venv
 from wheels import Package, Wheel
@@ -74,7 +75,19 @@ PYTHONS = {
     "debian-onnxruntime": Package("models.txt", "onnxruntime"),
 }
 
-ITEMS = SERVERS | {engine.item: engine for engine in ENGINES.values()} | MODELS | PYTHONS
+# What the benchmark suite compares the module with.
+PEERS = {
+    "flask": Venv("flask", "flask.txt"),
+    "torchserve": TorchServe(Venv("torchserve", "torchserve.txt", of_distribution=True)),
+    "triton": Triton(
+        TritonServer("serving.txt", "nvidia-pytriton", ("pytriton/tritonserver", "nvidia_pytriton.libs")),
+        Venv("triton", "triton.txt"),
+    ),
+    "mlserver": Venv("mlserver", "mlserver.txt"),
+    "tensorflow-serving-api": Package("serving.txt", "tensorflow-serving-api", ("tensorflow_serving",)),
+}
+
+ITEMS = SERVERS | {engine.item: engine for engine in ENGINES.values()} | MODELS | PYTHONS | PEERS
 
 
 def ensure(names: list[str]) -> None:
@@ -106,6 +119,12 @@ def print_environment(servers: list[str]) -> None:
         "REDISAI_CLIENTS_PYTHON": ITEMS["clients-venv"].path,
         "REDISAI_TORCH_PYTHON": ITEMS["debian-torch"].path,
         "REDISAI_TORCH_PYTHON_ONNXRUNTIME": ITEMS["debian-onnxruntime"].path,
+        "REDISAI_FLASK": ITEMS["flask"].path,
+        "REDISAI_TORCHSERVE": ITEMS["torchserve"].path,
+        "REDISAI_TRITON": ITEMS["triton"].path,
+        "REDISAI_TRITON_PYTHON": ITEMS["triton"].venv.path,
+        "REDISAI_MLSERVER": ITEMS["mlserver"].path,
+        "REDISAI_TENSORFLOW_SERVING_API": ITEMS["tensorflow-serving-api"].path,
         "REDISAI_MAGIKA": ITEMS["magika"].folder,
         "REDISAI_MINILM": ITEMS["minilm"].folder,
         "REDISAI_BASIC_PITCH": ITEMS["basic-pitch"].path,

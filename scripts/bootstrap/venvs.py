@@ -1,7 +1,6 @@
 """Python environments in the cache, each named after the lock file that it was made from."""
 
 import csv
-import importlib.util
 import platform
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from system import apt_install, run
 
 REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements"
 COMPLETE = "complete"
+DISTRIBUTION_PYTHON = Path("/usr/bin/python3")
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,17 @@ class Venv:
 
     name: str
     lock: str | None = None
+    # Where it stands on top of the distribution's Python, it sees the distribution's packages.
+    of_distribution: bool = False
 
     @property
     def key(self) -> str:
-        version = f"py{platform.python_version()}"
+        version = "distribution" if self.of_distribution else f"py{platform.python_version()}"
         return "-".join(["venv", self.name, version, *([cache.sha256(self.lock_file)[:12]] if self.lock else [])])
+
+    @property
+    def base(self) -> Path:
+        return DISTRIBUTION_PYTHON if self.of_distribution else Path(sys.executable)
 
     @property
     def lock_file(self) -> Path:
@@ -56,9 +62,10 @@ class Venv:
 
     def create(self) -> None:
         say(f"making the Python environment for {self.name}")
-        if importlib.util.find_spec("ensurepip") is None:
+        if not runs(self.base, "import ensurepip"):
             apt_install("python3-venv")
-        run([sys.executable, "-m", "venv", self.folder], "could not make a Python environment")
+        options = ["--system-site-packages"] if self.of_distribution else []
+        run([self.base, "-m", "venv", *options, self.folder], "could not make a Python environment")
         if self.lock:
             options = ["--no-deps", "--no-compile", "--require-hashes", "--only-binary=:all:", "--progress-bar=on"]
             pip = [self.path, "-m", "pip", "--disable-pip-version-check"]
@@ -69,7 +76,7 @@ class DistributionTorch:
     """The distribution's Python with its PyTorch. That of PyPI is not importable without gigabytes of CUDA packages;
     what this one saves, later versions read."""
 
-    path = Path("/usr/bin/python3")
+    path = DISTRIBUTION_PYTHON
 
     def ensure(self) -> None:
         if not runs(self.path, "import packaging, torch"):

