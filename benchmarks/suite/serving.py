@@ -60,11 +60,15 @@ class Workload:
     entries: int = 1000
 
 
-class RunningSystem(Protocol):
-    """A serving system that answers."""
+class Reachable(Protocol):
+    """What load can be sent to, and whose CPU time can be told."""
 
     targets: Mapping[str, Target]
     processes: Sequence[Process]
+
+
+class RunningSystem(Reachable, Protocol):
+    """A serving system that answers."""
 
     def request(self, index: int) -> tuple[Step, ...]:
         """The request for transaction `index` with reference record `index`."""
@@ -80,6 +84,8 @@ class ServingSystem(Protocol):
     name: str
     # For people, with the version.
     title: str
+    # How it is set up for speed, for the report.
+    tuning: str
 
     def unavailable(self) -> str | None:
         """Why it cannot run here, for the report."""

@@ -1,4 +1,5 @@
-"""fraud_tensorflow.py FOLDER WEIGHTS: the network of support/fraud_models.py as `frozen.pb`, `saved_model`, `model.tflite`."""
+"""fraud_tensorflow.py FOLDER WEIGHTS [VALUES]: the network of support/fraud_models.py, for that many values of reference
+data, as `frozen.pb`, `saved_model`, `model.tflite`."""
 
 import sys
 from pathlib import Path
@@ -6,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-WIDTHS = {"transaction": 30, "reference": 256}
+TAKEN = 256
+VALUES = int(sys.argv[3]) if len(sys.argv) > 3 else TAKEN
+WIDTHS = {"transaction": 30} | ({"reference": VALUES} if VALUES else {})
 
 
-def network(transaction: tf.Tensor, reference: tf.Tensor, parameters: list) -> tf.Tensor:
+def network(inputs: list[tf.Tensor], parameters: list) -> tf.Tensor:
     """`parameters` are kernels and biases in turn."""
-    state = tf.concat([transaction, reference], axis=1)
+    transaction, *references = inputs
+    state = tf.concat([transaction, *(reference[:, :: VALUES // TAKEN] for reference in references)], axis=1)
     *hidden, (kernel, bias) = zip(parameters[::2], parameters[1::2])
     for hidden_kernel, hidden_bias in hidden:
         state = tf.nn.relu(tf.matmul(state, hidden_kernel) + hidden_bias)
@@ -21,7 +25,7 @@ def network(transaction: tf.Tensor, reference: tf.Tensor, parameters: list) -> t
 def frozen_graph(weights: list[np.ndarray]) -> bytes:
     with tf.Graph().as_default() as graph:
         inputs = [tf.compat.v1.placeholder(tf.float32, (None, width), name) for name, width in WIDTHS.items()]
-        network(*inputs, [tf.constant(array) for array in weights])
+        network(inputs, [tf.constant(array) for array in weights])
         return graph.as_graph_def().SerializeToString()
 
 
@@ -31,8 +35,8 @@ class Fraud(tf.Module):
         self.parameters = [tf.Variable(array) for array in weights]
 
     @tf.function(input_signature=[tf.TensorSpec((None, width), tf.float32, name) for name, width in WIDTHS.items()])
-    def serve(self, transaction: tf.Tensor, reference: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"output": network(transaction, reference, self.parameters)}
+    def serve(self, *inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"output": network(inputs, self.parameters)}
 
 
 def main() -> None:

@@ -1,4 +1,5 @@
-"""fraud_torch.py FOLDER WEIGHTS: the network of support/fraud_models.py as the TorchScript module `model.pt`."""
+"""fraud_torch.py FOLDER WEIGHTS [VALUES]: the network of support/fraud_models.py, for that many values of reference data,
+as the TorchScript module `model.pt`."""
 
 import sys
 from pathlib import Path
@@ -6,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-WIDTHS = (30, 256)
+TAKEN = 256
+VALUES = int(sys.argv[3]) if len(sys.argv) > 3 else TAKEN
+WIDTHS = (30, VALUES) if VALUES else (30,)
 
 
 class Fraud(torch.nn.Module):
@@ -19,12 +22,20 @@ class Fraud(torch.nn.Module):
             layers += [layer, torch.nn.ReLU()]
         self.layers = torch.nn.Sequential(*layers[:-1], torch.nn.Softmax(dim=1))
 
+
+class FraudAlone(Fraud):
+    def forward(self, transaction: torch.Tensor) -> torch.Tensor:
+        return self.layers(transaction)
+
+
+class FraudWithReference(Fraud):
     def forward(self, transaction: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        return self.layers(torch.cat([transaction, reference], dim=1))
+        return self.layers(torch.cat([transaction, reference[:, :: VALUES // TAKEN]], dim=1))
 
 
 def main() -> None:
-    module = Fraud(dict(np.load(sys.argv[2]))).eval()
+    network = FraudWithReference if VALUES else FraudAlone
+    module = network(dict(np.load(sys.argv[2]))).eval()
     traced = torch.jit.trace(module, tuple(torch.zeros(1, width) for width in WIDTHS))
     traced.save(str(Path(sys.argv[1]) / "model.pt"))
 

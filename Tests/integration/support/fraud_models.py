@@ -2,6 +2,9 @@
 
     inputs   transaction FLOAT [N, 30], reference FLOAT [N, 256]
     output   FLOAT [N, 2], the probabilities of "honest" and "fraud"
+
+The reference may have any multiple of 256 values, of which the network takes 256, evenly spread; or 0, and then the network
+has no such input and scores the transaction alone, with the weights that belong to it.
 """
 
 from __future__ import annotations
@@ -22,9 +25,14 @@ CLASSES = 2
 SEED = 20241
 
 
-@functools.cache
-def weights() -> dict[str, np.ndarray]:
+def weights(reference: int = INPUTS["reference"]) -> dict[str, np.ndarray]:
     """`kernel0`, `bias0` and so on, in order; kernels are [inputs, outputs]."""
+    arrays = _weights()
+    return arrays if reference else arrays | {"kernel0": arrays["kernel0"][: INPUTS["transaction"]]}
+
+
+@functools.cache
+def _weights() -> dict[str, np.ndarray]:
     generator = np.random.default_rng(SEED)
     widths = (sum(INPUTS.values()), *HIDDEN, CLASSES)
     arrays = {}
@@ -40,28 +48,52 @@ def samples(count: int) -> dict[str, np.ndarray]:
     return {name: generator.normal(0, 1, (count, width)).astype(np.float32) for name, width in INPUTS.items()}
 
 
-def answers(transaction: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def answers(transaction: np.ndarray, reference: np.ndarray | None) -> np.ndarray:
     """What the network says, computed in double precision."""
-    state = np.concatenate([transaction, reference], axis=1).astype(np.float64)
-    for layer in range(len(HIDDEN)):
-        state = np.maximum(state @ weights()[f"kernel{layer}"] + weights()[f"bias{layer}"], 0)
-    logits = state @ weights()[f"kernel{len(HIDDEN)}"] + weights()[f"bias{len(HIDDEN)}"]
+    values = 0 if reference is None else reference.shape[1]
+    features = transaction if reference is None else np.hstack([transaction, reference[:, :: stride(values)]])
+    arrays, last = weights(values), len(HIDDEN)
+    state = features.astype(np.float64)
+    for layer in range(last):
+        state = np.maximum(state @ arrays[f"kernel{layer}"] + arrays[f"bias{layer}"], 0)
+    logits = state @ arrays[f"kernel{last}"] + arrays[f"bias{last}"]
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def onnx_model() -> bytes:
-    nodes = [helper.make_node("Concat", list(INPUTS), ["state0"], axis=1)]
+def stride(reference: int) -> int:
+    """How far the values that the network takes are from each other."""
+    assert reference and reference % INPUTS["reference"] == 0, f"{reference} values are no multiple of 256"
+    return reference // INPUTS["reference"]
+
+
+def input_widths(reference: int) -> dict[str, int]:
+    """The inputs of the network for that many values of reference data."""
+    return {"transaction": INPUTS["transaction"]} | ({"reference": reference} if reference else {})
+
+
+def onnx_model(reference: int = INPUTS["reference"]) -> bytes:
+    widths, constants = input_widths(reference), weights(reference)
+    features = list(widths)
+    nodes = []
+    if reference > INPUTS["reference"]:
+        constants |= {
+            name: np.array([value], np.int64)
+            for name, value in (("first", 0), ("end", reference), ("axis", 1), ("stride", stride(reference)))
+        }
+        nodes.append(helper.make_node("Slice", ["reference", "first", "end", "axis", "stride"], ["picked"]))
+        features[1] = "picked"
+    nodes.append(helper.make_node("Concat", features, ["state0"], axis=1))
     last = len(HIDDEN)
     for layer in range(last + 1):
         nodes.append(helper.make_node("Gemm", [f"state{layer}", f"kernel{layer}", f"bias{layer}"], [f"sum{layer}"]))
         if layer < last:
             nodes.append(helper.make_node("Relu", [f"sum{layer}"], [f"state{layer + 1}"]))
     nodes.append(helper.make_node("Softmax", [f"sum{last}"], [OUTPUT], axis=1))
-    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]) for name, width in INPUTS.items()]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]) for name, width in widths.items()]
     outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["N", CLASSES])]
-    constants = [numpy_helper.from_array(array, name) for name, array in weights().items()]
-    graph = helper.make_graph(nodes, "fraud", inputs, outputs, constants)
+    initializers = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "fraud", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return model.SerializeToString()
 

@@ -1,0 +1,31 @@
+"""What a run of the suite is to do, and with which programs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from suite.load import Duration
+
+
+@dataclass(frozen=True)
+class Settings:
+    server: str
+    module: Path
+    aibench: Path
+    raw_programs: Path
+    # By title: further modules with the same commands, such as the original.
+    other_modules: dict[str, Path]
+    peers: tuple[str, ...]
+    engines: tuple[str, ...]
+    scenarios: tuple[str, ...]
+    rounds: int
+    duration: Duration
+    # Fewer points, and no comparison of a system with itself; what `make bench` does.
+    short: bool
+    # Seconds of load before a peer is measured: what runs in a JVM or compiles as it goes takes long to get fast.
+    peer_warm_up: float
+    command: str
+    repository: Path
+
+    def pick(self, short: tuple, full: tuple) -> tuple:
+        """The points of an axis."""
+        return short if self.short else full
