@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from support.commands import execute_command, set_tensor
+from support.commands import execute_command, pairs, set_tensor
 from support.resp import OK
 
 from suite.errors import BenchmarkError
@@ -41,7 +41,7 @@ def measure(bench: Bench, system: RedisAI, variant: str, threads: int) -> None:
     with system.serve() as server, server.raw(timeout=60) as raw:
         store_model(raw, "m", "onnx", blob)
         set_tensor(raw, "x", np.random.default_rng(5).standard_normal(SHAPE, dtype=np.float32))
-        outputs = [name.decode() for name in raw.call("AI.MODELGET", "m", "META")[-1]]
+        outputs = pairs(raw.call("AI.MODELGET", "m", "META"))["outputs"]
         words = execute_command("m", ["x"], [f"y{number}" for number in range(len(outputs))])
         if (reply := raw.call(*words)) != OK:
             raise BenchmarkError(f"basic-pitch: {reply}")
