@@ -2,8 +2,7 @@
 
     python -m suite run --server redis-server --module dist/redisai.so --aibench aibench --raw .build/raw
     python -m suite smoke ...       ours only, against the ratio recorded in benchmarks/recorded.toml
-    python -m suite report FOLDER   makes the report of earlier results anew
-    python -m suite bars FOLDER     prints the bars of earlier results
+    python -m suite report FOLDER   computes the bars of earlier results and makes their report anew
 
 `make bench`, `make bench-full` and `make bench-smoke` say where everything is.
 """
@@ -11,6 +10,7 @@
 import argparse
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,7 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures the scenarios; what was measured until an error or an interruption is kept."""
-    settings = settings_of(arguments)
+    settings, began = settings_of(arguments), arguments.began or time.time()
     folder = arguments.output or BENCHMARKS / "results" / datetime.now(UTC).strftime("%Y-%m-%d-%H%M%S")
     results = Results(environment.describe(settings), describe(settings))
     bench = Bench(settings, results, folder)
@@ -57,25 +57,21 @@ def run(arguments: argparse.Namespace) -> int:
                 bench.problem(str(error))
             results.save(folder)
     finally:
-        results.bars = [bar.as_json() for bar in bars.all_bars(results)]
-        results.save(folder)
-    page = write_report(results, folder)
+        results.environment["minutes"] = round((time.time() - began) / 60, 2)
+        finish(results, folder)
+    return 1 if results.problems else 0
+
+
+def finish(results: Results, folder: Path) -> None:
+    """Bars, files and report of what was measured."""
+    results.bars = [bar.as_json() for bar in bars.all_bars(results)]
+    results.save(folder)
     print(*bars.table(results), sep="\n")
-    print(f"report: {page}")
-    return 1 if any(problem["scenario"] for problem in results.problems) else 0
+    print(f"report: {write_report(results, folder)}")
 
 
 def make_report(arguments: argparse.Namespace) -> int:
-    results = load_results(arguments.folder)
-    results.bars = [bar.as_json() for bar in bars.all_bars(results)]
-    print(f"report: {write_report(results, arguments.folder)}")
-    return 0
-
-
-def print_bars(arguments: argparse.Namespace) -> int:
-    results = load_results(arguments.folder)
-    results.bars = [bar.as_json() for bar in bars.all_bars(results)]
-    print(*bars.table(results), sep="\n")
+    finish(load_results(arguments.folder), arguments.folder)
     return 0
 
 
@@ -86,13 +82,18 @@ def run_smoke(arguments: argparse.Namespace) -> int:
 
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
-    short = getattr(arguments, "short", True)
-    scenarios = _list(getattr(arguments, "scenarios", "")) or (SHORT if short else tuple(SCENARIOS))
-    peers = _list(getattr(arguments, "systems", "")) or (SHORT_PEERS if short else tuple(adapters()))
-    for chosen, known, what in ((scenarios, SCENARIOS, "scenario"), (_list(arguments.engines), ENGINES, "engine")):
+    short = arguments.short
+    scenarios = _list(arguments.scenarios) or (SHORT if short else tuple(SCENARIOS))
+    peers = _list(arguments.systems) or (SHORT_PEERS if short else tuple(adapters()))
+    engines = _list(arguments.engines) or ENGINES
+    for chosen, known, what in (
+        (scenarios, SCENARIOS, "scenario"),
+        (engines, ENGINES, "engine"),
+        (_list(arguments.systems), ("none", *adapters()), "system"),
+    ):
         if unknown := sorted(set(chosen) - set(known)):
             raise BenchmarkError(f"no such {what}: {', '.join(unknown)}; there are {', '.join(known)}")
-    others = dict(each.split("=", 1) for each in getattr(arguments, "other_module", []))
+    others = dict(each.split("=", 1) for each in arguments.other_module)
     return Settings(
         server=arguments.server,
         module=arguments.module.resolve(),
@@ -100,12 +101,11 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         raw_programs=arguments.raw.resolve(),
         other_modules={title: Path(path).resolve() for title, path in others.items()},
         peers=() if peers == ("none",) else peers,
-        engines=_list(arguments.engines) or ENGINES,
+        engines=engines,
         scenarios=scenarios,
         rounds=arguments.rounds or (3 if short else 5),
         duration=Duration(arguments.seconds or (1.5 if short else 3.0)),
         short=short,
-        peer_warm_up=getattr(arguments, "peer_warm_up", None) or (15.0 if short else 30.0),
         command=shlex.join(["python", "-m", "suite", *sys.argv[1:]]),
         repository=BENCHMARKS.parent,
     )
@@ -125,20 +125,20 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--scenarios", default="", help=f"of {', '.join(SCENARIOS)}; default: all, or the short suite's")
     command.add_argument("--systems", default="", help="peers to compare with, or none; default: all that can run here")
     command.add_argument(
-        "--other-module", action="append", default=[], metavar="TITLE=PATH", help="a module with the same commands"
+        "--other-module", action="append", default=[], metavar="TITLE=PATH", help="also measure a module with the same commands, such as the original"
     )
-    command.add_argument("--peer-warm-up", type=float, help="seconds of load before a peer is measured")
+    command.add_argument("--began", type=float, help="when `make` began (seconds since 1970), for the report")
     command.set_defaults(action=run)
 
     command = commands.add_parser("smoke", help="compare CPU per inference with the recorded ratio")
     _add_programs(command)
     command.add_argument("--record", action="store_true", help="write the ratio down instead")
-    command.set_defaults(action=run_smoke)
+    command.set_defaults(action=run_smoke, short=True, scenarios="", systems="none", other_module=[])
+    command.set_defaults(engines="onnx", rounds=5, seconds=1.0)
 
-    for name, action, text in (("report", make_report, "make the report anew"), ("bars", print_bars, "print the bars")):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("folder", type=Path, help="where the results are")
-        command.set_defaults(action=action)
+    command = commands.add_parser("report", help="compute the bars and make the report anew")
+    command.add_argument("folder", type=Path, help="where the results are")
+    command.set_defaults(action=make_report)
     return result
 
 

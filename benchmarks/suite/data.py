@@ -1,9 +1,9 @@
 """Transactions with the shape and statistics of the public data set of European card payments, and reference records.
 
-The data set (284,807 payments of two days in September 2013, 492 of them frauds) has 30 features: the time in seconds since
-its first payment, 28 principal components whose meaning is kept secret, and the amount in euros. As models for it do, time and
-amount are given in standard deviations from their means; the components have a mean of zero to begin with. The rows are
-drawn from one seed, so that the first rows do not depend on how many are asked for.
+The data set (284,807 payments of two days in September 2013, 492 of them frauds) has 30 features: the time in seconds
+since its first payment, 28 principal components whose meaning is kept secret, and the amount in euros. As models for it
+do, time and amount are given in standard deviations from their means; the components have a mean of zero to begin with.
+The first rows do not depend on how many are asked for.
 """
 
 import numpy as np

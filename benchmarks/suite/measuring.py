@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,13 +91,14 @@ class Bench:
 
     # Measuring
 
-    def alternate(self, subjects: Sequence[Subject], rounds: int | None = None) -> None:
+    def alternate(self, subjects: Sequence[Subject], least_seconds: float = 0) -> None:
         """Each subject once per round; the results go to the records of the current scenario."""
-        rounds = rounds or self.settings.rounds
+        rounds = self.settings.rounds
+        duration = replace(self.settings.duration, seconds=max(least_seconds, self.settings.duration.seconds))
         first = self._rounds_so_far(subjects[0])
         for number in range(first, first + rounds):
             for subject in subjects:
-                figures = subject.measure(self.settings.duration)
+                figures = subject.measure(duration)
                 self.results.records.append(
                     Record(self.scenario, subject.name, subject.variant, subject.point, number, figures)
                 )
@@ -131,21 +132,12 @@ class Bench:
         if answer.shape != expected.shape or not np.allclose(answer, expected, atol=TOLERANCE):
             raise BenchmarkError(f"{label} is wrong: {answer} instead of {expected}")
 
-    def warm(self, system: ServingSystem, workload: Workload, running: RunningSystem) -> None:
+    def warm(self, system: ServingSystem, running: RunningSystem, requests: Sequence[Request]) -> None:
         """Load that does not count."""
-        self.say(f"warming up {system.title} for {self.settings.peer_warm_up:g} s")
-        duration = Duration(self.settings.peer_warm_up, 0)
-        load = Closed(WARM_UP_CONNECTIONS)
-        self.generator.run(
-            plan(
-                f"warming up {system.title}",
-                running.targets,
-                running.processes,
-                requests_of(running, workload),
-                load,
-                duration,
-            )
-        )
+        label = f"warming up {system.title} for {system.warm_up_seconds:g} s"
+        self.say(label)
+        duration, load = Duration(system.warm_up_seconds, 0), Closed(WARM_UP_CONNECTIONS)
+        self.generator.run(plan(label, running.targets, running.processes, requests, load, duration))
 
     def problem(self, text: str) -> None:
         """Something of the current scenario cannot be measured: the report says so."""

@@ -1,4 +1,4 @@
-"""The fraud network of Tests/integration/support/fraud_models.py for a workload, in the formats of all serving systems."""
+"""The fraud network of support/fraud_models.py for a workload, in the formats of all serving systems."""
 
 import functools
 import os

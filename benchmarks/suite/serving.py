@@ -84,8 +84,8 @@ class ServingSystem(Protocol):
     name: str
     # For people, with the version.
     title: str
-    # How it is set up for speed, for the report.
-    tuning: str
+    # How long it takes under load to get fast: what runs in a JVM or compiles as it goes needs many seconds.
+    warm_up_seconds: float
 
     def unavailable(self) -> str | None:
         """Why it cannot run here, for the report."""

@@ -21,8 +21,6 @@ class Settings:
     duration: Duration
     # Fewer points, and no comparison of a system with itself; what `make bench` does.
     short: bool
-    # Seconds of load before a peer is measured: what runs in a JVM or compiles as it goes takes long to get fast.
-    peer_warm_up: float
     command: str
     repository: Path
 

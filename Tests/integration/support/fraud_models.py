@@ -3,8 +3,8 @@
     inputs   transaction FLOAT [N, 30], reference FLOAT [N, 256]
     output   FLOAT [N, 2], the probabilities of "honest" and "fraud"
 
-The reference may have any multiple of 256 values, of which the network takes 256, evenly spread; or 0, and then the network
-has no such input and scores the transaction alone, with the weights that belong to it.
+The reference may have any multiple of 256 values, of which the network takes 256, evenly spread; or 0, and then the
+network has no such input and scores the transaction alone, with the weights that belong to it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """How plots look: one colour per system in all of them."""
 
+import math
+
 import matplotlib
 import matplotlib.ticker
 from matplotlib.axes import Axes
@@ -46,5 +48,9 @@ def colours(subjects: list[str]) -> dict[str, str]:
 
 
 def thousands(axes: Axes, axis: str) -> None:
-    """10,000 instead of 10^4."""
-    getattr(axes, f"{axis}axis").set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+    """10,000 instead of 10^4, and whole powers of ten as limits."""
+    which = getattr(axes, f"{axis}axis")
+    which.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    which.set_minor_formatter(matplotlib.ticker.NullFormatter())
+    low, high = (math.log10(limit) for limit in getattr(axes, f"get_{axis}lim")())
+    getattr(axes, f"set_{axis}lim")(10 ** math.floor(low + 0.01), 10 ** math.ceil(high - 0.01))

@@ -22,7 +22,7 @@ def measure(bench: Bench, system: ServingSystem, batching: bool) -> None:
     with bench.started(system, workload) as running:
         requests = requests_of(running, workload)
         if system.name != OURS:
-            bench.warm(system, workload, running)
+            bench.warm(system, running, requests)
         subjects = []
         for clients in bench.settings.pick((64,), (1, 16, 64)):
             load = Closed(clients)

@@ -35,7 +35,7 @@ def measure(bench: Bench, system: ServingSystem, batching: bool) -> None:
     with bench.started(system, workload) as running:
         requests = requests_of(running, workload)
         if system.name != OURS:
-            bench.warm(system, workload, running)
+            bench.warm(system, running, requests)
         sweep(bench, system, variant, running, requests)
         curve(bench, system, variant, running, requests)
 

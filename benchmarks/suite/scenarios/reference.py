@@ -53,8 +53,8 @@ def measure_ours(bench: Bench) -> None:
 def measure_peer(bench: Bench, peer: ServingSystem, size: int) -> None:
     work = workload(size)
     with bench.started(peer, work) as running:
-        bench.warm(peer, work, running)
         requests = requests_of(running, work)
+        bench.warm(peer, running, requests)
         bench.alternate([bench.loaded(peer.name, PLAIN, size, running, requests, Closed(CLIENTS))])
 
 

@@ -86,6 +86,7 @@ class RedisAI:
     module: Path
     module_arguments: tuple[str, ...] = TUNED
     tuning: str = TUNING
+    warm_up_seconds: float = 2.0
 
     def unavailable(self) -> str | None:
         return None if self.module.is_file() else f"{self.module} is missing"
