@@ -130,18 +130,18 @@ def steadiness(results: Results) -> Iterator[Bar]:
 
 def against_peers(results: Results) -> Iterator[Bar]:
     name = clients.SCENARIO.name
-    our_rates = _by_point(results, throughput, name, OURS, clients.PLAIN)
+    our_best = best_point(results, OURS)
     for peer in results.subjects(name):
         best = best_point(results, peer)
-        if best is None or not our_rates or peer in (OURS, "echo"):
+        if best is None or our_best is None or peer in (OURS, "echo"):
             continue
         variant, point, rate = best
-        ours = max(our_rates.values())
-        figures = f"{ours:,.0f}/s; {peer} {rate:,.0f}/s ({point:g} clients, {variant})"
+        ours = our_best[2]
+        figures = f"{ours:,.0f}/s; {peer} {rate:,.0f}/s at {point:g} clients"
         if peer in PEER_BARS:
             text = f"best throughput against the best of {peer}"
             yield Bar(4, text, ours / rate, PEER_BARS[peer], True, figures, _command(name))
-        if peer in ANNOUNCED and point in our_rates:
+        if peer in ANNOUNCED and results.select(name, OURS, clients.PLAIN, point):
             speed_up, figures = speed_up_of(results, peer, variant, point)
             text = f"speed-up over {peer}, throughput ratio x p50 ratio"
             yield Bar(4, text, speed_up, ANNOUNCED[peer], True, figures, _command(name))

@@ -1,24 +1,27 @@
 """All systems without reference data."""
 
+from suite.errors import BenchmarkError
 from suite.load import Closed
 from suite.measuring import Bench, requests_of
 from suite.registry import OURS, ours, peers
 from suite.scenarios.scenario import Scenario
 from suite.serving import ServingSystem, Workload
 
-PLAIN, BATCHED = "one by one", "batched"
+PLAIN, OWN = "one by one", "own tuning"
 
 
 def run(bench: Bench) -> None:
-    measure(bench, ours(bench.settings), False)
+    measure(bench, ours(bench.settings))
     for peer in peers(bench.settings):
-        for batching in bench.settings.pick((True,), (False, True)):
-            measure(bench, peer, batching)
+        try:
+            measure(bench, peer)
+        except BenchmarkError as error:
+            bench.problem(f"{peer.title}: {error}")
 
 
-def measure(bench: Bench, system: ServingSystem, batching: bool) -> None:
-    workload = Workload(reference="none", batching=batching)
-    variant = BATCHED if batching else PLAIN
+def measure(bench: Bench, system: ServingSystem) -> None:
+    workload = Workload(reference="none")
+    variant = PLAIN if system.name == OURS else OWN
     with bench.started(system, workload) as running:
         requests = requests_of(running, workload)
         if system.name != OURS:

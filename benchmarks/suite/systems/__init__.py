@@ -1,1 +1,1 @@
-"""One file per serving system. A file that defines `SYSTEM` is an adapter; others hold what adapters share."""
+"""One adapter per serving system: each module with a SYSTEM is one, named after its file."""
