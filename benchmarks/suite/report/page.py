@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure as Plot
 
@@ -39,7 +39,7 @@ def write_report(results: Results, folder: Path) -> Path:
     pictures = Pictures(folder / "plots")
     sections = [section(results, name, pictures) for name in SCENARIOS if results.select(name) or _problems(results, name)]
     templates = Environment(
-        loader=FileSystemLoader(HERE), autoescape=select_autoescape(), undefined=StrictUndefined, trim_blocks=True
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     text = templates.get_template("page.html.jinja").render(
         css=Markup((HERE / "page.css").read_text()),
