@@ -2,8 +2,8 @@
 //
 //     raw_run_onnx LIBRARY MODEL ROWS ROUNDS SECONDS [THREADS]
 //
-// Prints the CPU time of one run in nanoseconds, once per round. With THREADS a run is spread over so many of the engine's
-// threads, and its duration is printed. All inputs and outputs are FLOAT; a free dimension has ROWS elements.
+// Prints the CPU time of one run in nanoseconds, once per round. With THREADS a run is spread over so many of the
+// engine's threads, and its duration is printed. All inputs and outputs are FLOAT; a free dimension has ROWS elements.
 
 #include "CONNXRuntime.h"
 #include "raw_run.h"

@@ -104,6 +104,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         engines=engines,
         scenarios=scenarios,
         rounds=arguments.rounds or (3 if short else 5),
+        peer_rounds=arguments.rounds or (2 if short else 3),
         duration=Duration(arguments.seconds or (1.5 if short else 3.0)),
         short=short,
         command=shlex.join(["python", "-m", "suite", *sys.argv[1:]]),
@@ -122,10 +123,16 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("run", help="measure, and write the report")
     _add_programs(command)
     command.add_argument("--short", action="store_true", help="the short suite: fewer scenarios, systems and points")
-    command.add_argument("--scenarios", default="", help=f"of {', '.join(SCENARIOS)}; default: all, or the short suite's")
+    command.add_argument(
+        "--scenarios", default="", help=f"of {', '.join(SCENARIOS)}; default: all, or the short suite's"
+    )
     command.add_argument("--systems", default="", help="peers to compare with, or none; default: all that can run here")
     command.add_argument(
-        "--other-module", action="append", default=[], metavar="TITLE=PATH", help="also measure a module with the same commands, such as the original"
+        "--other-module",
+        action="append",
+        default=[],
+        metavar="TITLE=PATH",
+        help="also measure a module with the same commands, such as the original",
     )
     command.add_argument("--began", type=float, help="when `make` began (seconds since 1970), for the report")
     command.set_defaults(action=run)

@@ -53,14 +53,26 @@ class Bar:
 
 def all_bars(results: Results) -> list[Bar]:
     """Those that the results suffice for."""
-    functions = (cost, one_client, steadiness, against_peers, all_engines, large_reference, medium_model, duration, batching_gain)
+    functions = (
+        cost,
+        one_client,
+        steadiness,
+        against_peers,
+        all_engines,
+        large_reference,
+        medium_model,
+        duration,
+        batching_gain,
+    )
     return [bar for function in functions for bar in function(results)]
 
 
 def cost(results: Results) -> Iterator[Bar]:
     name = hot_path.SCENARIO.name
     for point, variant, limit in ((1, hot_path.PLAIN, 1.35), (50, hot_path.PLAIN, 1.35), (64, hot_path.BATCHED, 1.2)):
-        if bar := _floor_bar(results, 1, f"{point} clients, {variant}: CPU", name, variant, hot_path.ENGINE, point, limit):
+        if bar := _floor_bar(
+            results, 1, f"{point} clients, {variant}: CPU", name, variant, hot_path.ENGINE, point, limit
+        ):
             yield bar
 
 
@@ -209,9 +221,7 @@ def duration(results: Results) -> Iterator[Bar]:
 def batching_gain(results: Results) -> Iterator[Bar]:
     name = batching.SCENARIO.name
     for network in batching.NETWORKS:
-        without, with_batching = (
-            results.select(name, OURS, network.name, size) for size in (0, batching.BATCH_SIZE)
-        )
+        without, with_batching = (results.select(name, OURS, network.name, size) for size in (0, batching.BATCH_SIZE))
         if without and with_batching:
             ratio = statistics.median(cpu_us(b) / cpu_us(p) for p, b in by_round(without, with_batching))
             figures = f"{_median(cpu_us, with_batching):.1f} µs; without {_median(cpu_us, without):.1f} µs"

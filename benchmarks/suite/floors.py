@@ -59,11 +59,9 @@ class RawRuns:
     def library(self, engine: str) -> Path:
         return self.module.resolve().parent / LIBRARIES[engine]
 
-    def measure(
-        self, engine: str, model: bytes, rows: str, seconds: float, threads: int | None = None
-    ) -> Measurement:
-        """One round: the CPU of a run in one thread, or its duration with so many engine threads. `rows` is the number of
-        rows; raw_run_torch wants shapes."""
+    def measure(self, engine: str, model: bytes, rows: str, seconds: float, threads: int | None = None) -> Measurement:
+        """One round: the CPU of a run in one thread, or its duration with so many engine threads. `rows` is the
+        number of rows; raw_run_torch wants shapes."""
         with tempfile.NamedTemporaryFile(suffix=".model") as file:
             file.write(model)
             file.flush()

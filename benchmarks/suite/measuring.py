@@ -17,6 +17,7 @@ from suite.load import Closed, Duration, Load, LoadGenerator, Measurement, Ping,
 from suite.results import Record, Results
 from suite.serving import Reachable, RunningSystem, ServingSystem, Workload
 from suite.settings import Settings
+from suite.systems.redisai import RedisAI
 
 TOLERANCE = 1e-3
 RAW_SECONDS = 0.3
@@ -91,9 +92,9 @@ class Bench:
 
     # Measuring
 
-    def alternate(self, subjects: Sequence[Subject], least_seconds: float = 0) -> None:
+    def alternate(self, subjects: Sequence[Subject], rounds: int = 0, least_seconds: float = 0) -> None:
         """Each subject once per round; the results go to the records of the current scenario."""
-        rounds = self.settings.rounds
+        rounds = rounds or self.settings.rounds
         duration = replace(self.settings.duration, seconds=max(least_seconds, self.settings.duration.seconds))
         first = self._rounds_so_far(subjects[0])
         for number in range(first, first + rounds):
@@ -102,7 +103,9 @@ class Bench:
                 self.results.records.append(
                     Record(self.scenario, subject.name, subject.variant, subject.point, number, figures)
                 )
-                self.say(f"{number + 1}/{first + rounds} {subject.name}, {subject.variant}, {subject.point:g}: {_line(figures)}")
+                self.say(
+                    f"{number + 1}/{first + rounds} {subject.name}, {subject.variant}, {subject.point:g}: {_line(figures)}"
+                )
 
     def _rounds_so_far(self, subject: Subject) -> int:
         return len(self.results.select(self.scenario, subject.name, subject.variant, subject.point))
@@ -138,6 +141,9 @@ class Bench:
         self.say(label)
         duration, load = Duration(system.warm_up_seconds, 0), Closed(WARM_UP_CONNECTIONS)
         self.generator.run(plan(label, running.targets, running.processes, requests, load, duration))
+
+    def rounds_of(self, system: ServingSystem) -> int:
+        return self.settings.rounds if isinstance(system, RedisAI) else self.settings.peer_rounds
 
     def problem(self, text: str) -> None:
         """Something of the current scenario cannot be measured: the report says so."""

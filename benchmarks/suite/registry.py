@@ -24,8 +24,7 @@ def ours_untuned(settings: Settings) -> RedisAI:
 
 def other_modules(settings: Settings) -> list[RedisAI]:
     return [
-        RedisAI(f"redisai-{title}", title, settings.server, module)
-        for title, module in settings.other_modules.items()
+        RedisAI(f"redisai-{title}", title, settings.server, module) for title, module in settings.other_modules.items()
     ]
 
 

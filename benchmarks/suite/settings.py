@@ -18,6 +18,8 @@ class Settings:
     engines: tuple[str, ...]
     scenarios: tuple[str, ...]
     rounds: int
+    # Fewer suffice for those that differ by many times.
+    peer_rounds: int
     duration: Duration
     # Fewer points, and no comparison of a system with itself; what `make bench` does.
     short: bool

@@ -62,9 +62,7 @@ def test_one_client_is_not_part_of_the_sweep(results: Results, add: Callable[...
 
 
 @pytest.mark.parametrize(("ours", "echo", "met"), [(900, 10, True), (1500, 400, True), (1500, 200, False)])
-def test_tail_at_a_given_rate(
-    results: Results, add: Callable[..., None], ours: float, echo: float, met: bool
-) -> None:
+def test_tail_at_a_given_rate(results: Results, add: Callable[..., None], ours: float, echo: float, met: bool) -> None:
     variant = clients.OPEN + clients.PLAIN
     add("clients", "redisai", variant, clients.SHARE, loaded(10, p99=ours))
     add("clients", "echo", variant, clients.SHARE, loaded(10, p99=echo))

@@ -11,8 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure as Plot
 
+from suite.bars import best_point, speed_up_of
 from suite.report import plots, style
-from suite.results import Record, Results, by_round, cpu_us, latency_us, ping_us, run_us, throughput, wall_us
+from suite.results import Record, Results, cpu_us, latency_us, ping_us, run_us, throughput, wall_us
 from suite.scenarios import SCENARIOS, batching, commands, dag, engines, hot_path, scripts
 
 HERE = Path(__file__).parent
@@ -37,10 +38,10 @@ def write_report(results: Results, folder: Path) -> Path:
     """The path of the page; plots lie in `plots` beside it, as SVG and PNG."""
     style.use()
     pictures = Pictures(folder / "plots")
-    sections = [section(results, name, pictures) for name in SCENARIOS if results.select(name) or _problems(results, name)]
-    templates = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    sections = [
+        section(results, name, pictures) for name in SCENARIOS if results.select(name) or _problems(results, name)
+    ]
+    templates = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     text = templates.get_template("page.html.jinja").render(
         css=Markup((HERE / "page.css").read_text()),
         environment=results.environment,
@@ -114,7 +115,9 @@ def _plots(results: Results, name: str) -> list[tuple[str, Plot | None]]:
             ("cpu", _by_clients(results, "commands", results.variants("commands", "redisai"), commands.CLIENTS))
         ],
         "engines": lambda: [("cpu", _engines(results))],
-        "scripts": lambda: [("cpu", _by_clients(results, "scripts", (scripts.PLAIN, scripts.WITH_SCRIPTS), scripts.CLIENTS))],
+        "scripts": lambda: [
+            ("cpu", _by_clients(results, "scripts", (scripts.PLAIN, scripts.WITH_SCRIPTS), scripts.CLIENTS))
+        ],
     }
     return makers[name]() if name in makers else []
 
@@ -129,7 +132,10 @@ def _hot_path(results: Results) -> list[tuple[str, Plot | None]]:
     rows = plots.floor_rows(results, "hot-path", choice)
     return [
         ("cpu", plots.cost_bars(rows, "One request and its floor")),
-        *((f"distribution-{point}", plots.distribution(results, "hot-path", hot_path.PLAIN, point)) for point in (1, 50)),
+        *(
+            (f"distribution-{point}", plots.distribution(results, "hot-path", hot_path.PLAIN, point))
+            for point in (1, 50)
+        ),
     ]
 
 
@@ -153,7 +159,10 @@ def _engines(results: Results) -> Plot | None:
 def _batching(results: Results) -> Plot | None:
     return plots.pairs(
         [
-            (network, *(results.median(cpu_us, "batching", "redisai", network, size) for size in (0, batching.BATCH_SIZE)))
+            (
+                network,
+                *(results.median(cpu_us, "batching", "redisai", network, size) for size in (0, batching.BATCH_SIZE)),
+            )
             for network in results.variants("batching", "redisai")
         ],
         (batching.WITHOUT, batching.WITH),
@@ -205,8 +214,6 @@ def _median(figure: Callable[[Record], float], records: list[Record]) -> float:
 
 def speed_ups(results: Results) -> list[dict[str, str]]:
     """As the original's announcement counted: throughput ratio x p50 ratio, at the clients where the peer does best."""
-    from suite.bars import best_point, speed_up_of
-
     rows = []
     for peer in results.subjects("clients"):
         best = best_point(results, peer) if peer not in ("redisai", "echo") else None

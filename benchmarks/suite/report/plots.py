@@ -63,7 +63,9 @@ def pairs(rows: Sequence[tuple[str, float, float]], names: tuple[str, str]) -> P
     places = [float(len(rows) - index) for index in range(len(rows))]
     for index, (name, colour) in enumerate(zip(names, (style.ENGINE, style.OURS))):
         shift = 0.18 - 0.36 * index
-        bars = axes.barh([place + shift for place in places], [row[1 + index] for row in rows], 0.36, color=colour, label=name)
+        bars = axes.barh(
+            [place + shift for place in places], [row[1 + index] for row in rows], 0.36, color=colour, label=name
+        )
         axes.bar_label(bars, [f"{row[1 + index]:,.1f} µs" for row in rows], padding=4, fontsize=9)
     axes.set_yticks(places, [row[0] for row in rows])
     axes.margins(x=0.15)
@@ -73,9 +75,7 @@ def pairs(rows: Sequence[tuple[str, float, float]], names: tuple[str, str]) -> P
     return plot
 
 
-def floor_rows(
-    results: Results, scenario: str, choice: Sequence[tuple[str, str, float, str | None]]
-) -> list[Row]:
+def floor_rows(results: Results, scenario: str, choice: Sequence[tuple[str, str, float, str | None]]) -> list[Row]:
     """For each (label, variant, point, the engine's variant if it counts) what was seen, if it was."""
     rows = []
     for label, variant, point, engine in choice:
@@ -94,7 +94,7 @@ def client_sweep(results: Results) -> Plot | None:
     if not lines:
         return None
     plot, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.2), layout="constrained")
-    shades = style.colours(list(dict.fromkeys(subject for subject, _ in lines)))
+    shades = style.colours(results.systems)
     for subject, variant in lines:
         look = {"color": shades[subject], **_look(subject, variant)}
         label = system_title(results, subject, variant)
@@ -106,7 +106,7 @@ def client_sweep(results: Results) -> Plot | None:
     for axes in (left, right):
         axes.set_xlim(0)
         style.thousands(axes, "y")
-    plot.legend(loc="outside lower center", ncols=min(4, len(lines)))
+    plot.legend(loc="outside lower center", ncols=2)
     return plot
 
 
@@ -122,7 +122,7 @@ def latency_throughput(results: Results) -> Plot | None:
     if not lines:
         return None
     plot, panels = plt.subplots(1, 2, figsize=(WIDTH, 4.2), layout="constrained", sharey=True)
-    shades = style.colours(list(dict.fromkeys(subject for subject, _ in lines)))
+    shades = style.colours(results.systems)
     for axes, figure, title in zip(panels, (P50, P99), ("p50", "p99")):
         for subject, variant in lines:
             _, rates = _line(results, throughput, name, subject, variant)
@@ -133,7 +133,7 @@ def latency_throughput(results: Results) -> Plot | None:
         style.thousands(axes, "x")
         style.thousands(axes, "y")
     panels[0].set_ylabel("µs from the intended start")
-    plot.legend(loc="outside lower center", ncols=min(4, len(lines)))
+    plot.legend(loc="outside lower center", ncols=2)
     return plot
 
 
@@ -148,16 +148,14 @@ def cpu_of_systems(results: Results, scenario: str, floor: float | None) -> Plot
     if not found:
         return None
     found.sort(key=lambda each: each[3])
-    shades = style.colours(list(dict.fromkeys(results.subjects(scenario))))
+    shades = style.colours(results.systems)
     plot, axes = plt.subplots(figsize=(WIDTH, 1.2 + 0.42 * len(found)), layout="constrained")
     labels = [f"{system_title(results, subject, variant)}, {point:g} clients" for subject, variant, point, _ in found]
     bars = axes.barh(labels, [cpu for *_, cpu in found], 0.6, color=[shades[subject] for subject, *_ in found])
     axes.bar_label(bars, [f"{cpu:,.1f} µs" for *_, cpu in found], padding=4, fontsize=9)
     if floor is not None:
         axes.axvline(floor, color="#111827", linewidth=1.2, linestyle="--")
-        axes.annotate(
-            f" floor {floor:.1f} µs", (floor, 1), xycoords=("data", "axes fraction"), va="bottom", fontsize=9
-        )
+        axes.annotate(f" floor {floor:.1f} µs", (floor, 1), xycoords=("data", "axes fraction"), va="bottom", fontsize=9)
     axes.set(xscale="log", xlabel="CPU of the whole system per inference, µs (logarithmic)")
     axes.set_xlim((floor or found[0][3]) / 2, found[-1][3] * 3)
     style.thousands(axes, "x")
@@ -177,17 +175,19 @@ def per_second(results: Results) -> Plot | None:
     if not series:
         return None
     plot, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.8), layout="constrained")
-    shades = style.colours(list(dict.fromkeys(subject for subject, _ in series)))
+    shades = style.colours(results.systems)
     for (subject, variant), seconds in series.items():
         look = {"color": shades[subject], **_look(subject, variant)}
         places = range(1, len(seconds) + 1)
-        left.plot(places, [each["completed"] for each in seconds], label=system_title(results, subject, variant), **look)
+        left.plot(
+            places, [each["completed"] for each in seconds], label=system_title(results, subject, variant), **look
+        )
         right.plot(places, [each["p99_us"] for each in seconds], **look)
     left.set(yscale="log", xlabel="second of measurement", ylabel="inferences/s", title=f"{point} clients: throughput")
     right.set(yscale="log", xlabel="second of measurement", ylabel="µs", title=f"{point} clients: p99")
     for axes in (left, right):
         style.thousands(axes, "y")
-    plot.legend(loc="outside lower center", ncols=min(4, len(series)))
+    plot.legend(loc="outside lower center", ncols=2)
     return plot
 
 
@@ -198,12 +198,15 @@ def distribution(results: Results, scenario: str, variant: str, point: float) ->
     if not chosen:
         return None
     plot, axes = plt.subplots(figsize=(WIDTH, 3.4), layout="constrained")
-    shades = style.colours([subject for subject, _ in chosen])
+    shades = style.colours(results.systems)
     for subject, records in chosen:
         # The round in the middle by its p99.
         record = sorted(records, key=P99)[len(records) // 2]
-        points = [(1 / (1 - percentile / 100), time) for percentile, time in record.figures["distribution"]
-                  if percentile < 100]
+        points = [
+            (1 / (1 - percentile / 100), time)
+            for percentile, time in record.figures["distribution"]
+            if percentile < 100
+        ]
         axes.plot(*zip(*points), color=shades[subject], label=system_title(results, subject), linewidth=1.8)
     axes.set(xscale="log", yscale="log", xlabel="percentile", ylabel="µs", title=f"Latency at {point:g} clients")
     nines = {1: "0", 2: "50", 10: "90", 100: "99", 1000: "99.9", 10000: "99.99"}
@@ -221,7 +224,7 @@ def reference_sweep(results: Results) -> Plot | None:
     if not lines:
         return None
     plot, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.2), layout="constrained")
-    shades = style.colours(list(dict.fromkeys(subject for subject, _ in lines)))
+    shades = style.colours(results.systems)
     none = reference.SIZES[0] / 4
     for subject, variant in lines:
         look = {"color": shades[subject], **_look(subject, variant)}
@@ -235,7 +238,7 @@ def reference_sweep(results: Results) -> Plot | None:
         axes.set_xticks(list(ticks), list(ticks.values()))
         axes.minorticks_off()
         style.thousands(axes, "y")
-    plot.legend(loc="outside lower center", ncols=min(4, len(lines)))
+    plot.legend(loc="outside lower center", ncols=2)
     return plot
 
 

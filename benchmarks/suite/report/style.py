@@ -1,6 +1,8 @@
 """How plots look: one colour per system in all of them."""
 
+import itertools
 import math
+from collections.abc import Iterable
 
 import matplotlib
 import matplotlib.ticker
@@ -42,9 +44,10 @@ def use() -> None:
     matplotlib.rcParams.update(SETTINGS)
 
 
-def colours(subjects: list[str]) -> dict[str, str]:
-    others = iter(_OTHERS * (1 + len(subjects) // len(_OTHERS)))
-    return {subject: _KNOWN.get(subject) or next(others) for subject in subjects}
+def colours(systems: Iterable[str]) -> dict[str, str]:
+    """By subject; which systems a plot shows does not change their colours."""
+    others = (system for system in systems if system not in _KNOWN)
+    return _KNOWN | dict(zip(others, itertools.cycle(_OTHERS)))
 
 
 def thousands(axes: Axes, axis: str) -> None:

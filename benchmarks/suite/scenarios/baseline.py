@@ -32,13 +32,13 @@ def measure(bench: Bench, system: ServingSystem) -> None:
             subjects.append(bench.loaded(system.name, variant, clients, running, requests, load))
             if system.name == OURS:
                 subjects.append(bench.echoed(variant, clients, running, requests, load))
-        bench.alternate(subjects)
+        bench.alternate(subjects, bench.rounds_of(system))
 
 
 SCENARIO = Scenario(
     "baseline",
     "Without reference data",
-    "A transaction's 30 features go in, two probabilities come out; nothing is fetched from anywhere. This is the first "
-    "scenario of the original's announcement.",
+    "A transaction's 30 features go in, two probabilities come out; nothing is fetched from anywhere. This is the "
+    "first scenario of the original's announcement.",
     run,
 )

@@ -100,6 +100,7 @@ SCENARIO = Scenario(
     "batching",
     "What batching saves",
     f"{CLIENTS} clients run a model for one row each (AI.MODELEXECUTE), stored without batching and with BATCHSIZE "
-    f"{BATCH_SIZE}. The engine reads a model's weights once per batch; what is left is what each request costs by itself.",
+    f"{BATCH_SIZE}. The engine reads a model's weights once per batch; what is left is what each request costs by "
+    "itself.",
     run,
 )

@@ -47,8 +47,8 @@ def pipelined(running: RunningRedisAI, index: int) -> Step:
 SCENARIO = Scenario(
     "dag",
     "A DAG against separate commands",
-    "The same work (set the transaction, run the model, read the result) as one AI.DAGEXECUTE_RO, as three commands one "
-    "after the other, and as three commands sent together. The separate commands also leave tensors in the keyspace. "
-    "ECHO stands for as many commands of the same bytes.",
+    "The same work (set the transaction, run the model, read the result) as one AI.DAGEXECUTE_RO, as three commands "
+    "one after the other, and as three commands sent together. The separate commands also leave tensors in the "
+    "keyspace. ECHO stands for as many commands of the same bytes.",
     run,
 )

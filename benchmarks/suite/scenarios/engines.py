@@ -39,7 +39,7 @@ def measure(bench: Bench, engine: str) -> None:
 SCENARIO = Scenario(
     "engines",
     "The four engines",
-    f"The same network with the same weights as ONNX, TensorFlow, TorchScript and TensorFlow Lite model, {CLIENTS} clients, "
-    "each beside its engine's own run by a program in C.",
+    f"The same network with the same weights as ONNX, TensorFlow, TorchScript and TensorFlow Lite model, {CLIENTS} "
+    "clients, each beside its engine's own run by a program in C.",
     run,
 )

@@ -53,7 +53,7 @@ def measure(bench: Bench, system: RedisAI, variant: str, threads: int) -> None:
                 bench.engine("onnx", variant, CLIENTS, blob, threads=threads),
                 bench.loaded("redisai", variant, CLIENTS, running, [request], Closed(CLIENTS), Ping("main")),
             ],
-            LEAST_SECONDS,
+            least_seconds=LEAST_SECONDS,
         )
         running.check_counters("m")
 
@@ -61,7 +61,7 @@ def measure(bench: Bench, system: RedisAI, variant: str, threads: int) -> None:
 SCENARIO = Scenario(
     "medium",
     "A model that takes milliseconds",
-    "basic-pitch (two seconds of sound to notes) on ONNX Runtime, kept busy by two clients, with a thousand PINGs a second "
-    "beside it; compared with the engine alone with the same number of threads.",
+    "basic-pitch (two seconds of sound to notes) on ONNX Runtime, kept busy by two clients, with a thousand PINGs a "
+    "second beside it; compared with the engine alone with the same number of threads.",
     run,
 )

@@ -55,14 +55,15 @@ def measure_peer(bench: Bench, peer: ServingSystem, size: int) -> None:
     with bench.started(peer, work) as running:
         requests = requests_of(running, work)
         bench.warm(peer, running, requests)
-        bench.alternate([bench.loaded(peer.name, OWN, size, running, requests, Closed(CLIENTS))])
+        subject = bench.loaded(peer.name, OWN, size, running, requests, Closed(CLIENTS))
+        bench.alternate([subject], bench.rounds_of(peer))
 
 
 SCENARIO = Scenario(
     "reference",
     "1 KB to 4 MB of reference data",
-    f"The records get larger while the network stays: it takes 256 values of each record, evenly spread. {CLIENTS} clients. "
-    "Where the data has to travel to the model, its size is what a request costs. 0 bytes are the network without "
-    "reference data.",
+    f"The records get larger while the network stays: it takes 256 values of each record, evenly spread. {CLIENTS} "
+    "clients. Where the data has to travel to the model, its size is what a request costs. 0 bytes are the network "
+    "without reference data.",
     run,
 )

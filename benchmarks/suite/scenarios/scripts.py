@@ -57,7 +57,7 @@ def with_scripts(running: RunningRedisAI, index: int) -> Request:
 SCENARIO = Scenario(
     "scripts",
     "Scripts before and after the model",
-    "The DAG of the first scenario, and the same with a TorchScript function before the model (clamp the features) and one "
-    "after it (smooth the probabilities). Five operations and two engines in one request.",
+    "The DAG of the first scenario, and the same with a TorchScript function before the model (clamp the features) and "
+    "one after it (smooth the probabilities). Five operations and two engines in one request.",
     run,
 )
