@@ -48,8 +48,8 @@ SECONDS ?=
 ## STALL_ARGS=        stall: further arguments, such as --rounds 20, --pause 0.2, or --shield on a shared machine
 STALL_ARGS ?=
 ## ROUNDS=            bench, bench-full, bench-smoke: how often each figure is taken, default 3, 5 and 5
-## SYSTEMS=           bench, bench-full: serving systems to compare with, or none; default: flask, torchserve and triton;
-##                    bench-full: all
+## SYSTEMS=           bench, bench-full: serving systems to compare with, or none; default: flask, torchserve and
+##                    triton; bench-full: all
 ## SCENARIOS=         bench, bench-full: what to measure; default: hot-path, clients and baseline; bench-full: all
 ## RECORD=            bench-smoke: 1 writes the ratios down instead of comparing with those recorded
 ## BENCH_ARGS=        bench, bench-full, bench-smoke, bench-cold: further arguments for the benchmark, such as
@@ -228,6 +228,7 @@ aibench: swift ## Build the load generator of the benchmarks
 	@echo "==> building aibench"
 	@$(SWIFT) build --package-path benchmarks/load --scratch-path benchmarks/load/.build -c release --product aibench
 
+RAW_RUNS := $(foreach engine,onnx tf tflite torch,$(SCRATCH)/raw_run_$(engine))
 # When make began: the short suite says how long everything took, downloads and builds included.
 BENCH_BEGAN := $(shell date +%s)
 BENCH_PEERS := $(subst $(comma), ,$(or $(SYSTEMS),flask torchserve triton))
@@ -239,17 +240,17 @@ SUITE_ARGS = --server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so
 RUN_ARGS = --began $(BENCH_BEGAN) --systems "$(SYSTEMS)" --scenarios "$(SCENARIOS)" $(SUITE_ARGS)
 
 .PHONY: bench
-bench: build aibench $(SCRATCH)/raw_run_onnx ## Compare with three serving systems and with the floor, and write a report
+bench: build aibench $(SCRATCH)/raw_run_onnx ## Compare with three serving systems and the floor, and write a report
 	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv debian-torch $(filter-out none,$(BENCH_PEERS))
 	@$(SUITE) run --short --engines $(or $(ENGINES),onnx) $(RUN_ARGS)
 
 .PHONY: bench-full
-bench-full: module engines aibench $(foreach engine,onnx tf tflite torch,$(SCRATCH)/raw_run_$(engine)) ## Measure all scenarios with all engines and serving systems, and write a report
+bench-full: module engines aibench $(RAW_RUNS) ## Measure all scenarios, engines and serving systems, and write a report
 	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv $(MODEL_MAKERS) $(filter-out none,$(BENCH_FULL_PEERS))
 	@$(SUITE) run --engines "$(ENGINES)" $(RUN_ARGS)
 
 .PHONY: bench-smoke
-bench-smoke: build aibench $(SCRATCH)/raw_run_onnx ## Check that a request costs no more than recorded, in relation to ECHO and the engine alone
+bench-smoke: build aibench $(SCRATCH)/raw_run_onnx ## Check that a request costs no more than recorded beside ECHO and the engine
 	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv
 	@$(SUITE) smoke $(if $(filter-out 0,$(RECORD)),--record) $(SUITE_ARGS)
 

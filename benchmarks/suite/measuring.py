@@ -103,9 +103,8 @@ class Bench:
                 self.results.records.append(
                     Record(self.scenario, subject.name, subject.variant, subject.point, number, figures)
                 )
-                self.say(
-                    f"{number + 1}/{first + rounds} {subject.name}, {subject.variant}, {subject.point:g}: {_line(figures)}"
-                )
+                place = f"{number + 1}/{first + rounds} {subject.name}, {subject.variant}, {subject.point:g}"
+                self.say(f"{place}: {_line(figures)}")
 
     def _rounds_so_far(self, subject: Subject) -> int:
         return len(self.results.select(self.scenario, subject.name, subject.variant, subject.point))

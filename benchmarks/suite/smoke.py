@@ -21,8 +21,8 @@ ALLOWED = 1.25
 # Rounds whose ratios differ by more than this, in relation to their median, are not to be trusted: there are more then.
 TRUSTED_SPREAD = 0.2
 MOST_TRIES = 3
-HEADER = """# CPU per inference against E + R (see docs/performance.md), by number of clients. `make bench-smoke` fails at
-# more than 1.25 times these; `make bench-smoke RECORD=1` writes them anew.
+HEADER = """# CPU per inference against E + R (see docs/performance.md), by number of clients. `make bench-smoke` fails
+# at more than 1.25 times these; `make bench-smoke RECORD=1` writes them anew.
 """
 
 
