@@ -12,15 +12,15 @@ PYTHON ?= python3
 
 ## PORT=6379          run: where the server listens; 0 picks a free port
 PORT ?= 6379
-## SERVER=redis7      run, bench, bench-batching, bench-cold, bench-dag: redis7, redis8 or valkey9
+## SERVER=redis7      run, bench, bench-full, bench-smoke, bench-cold: redis7, redis8 or valkey9
 SERVER ?= redis7
 ## DATA=              run: folder for the server's data; default: a temporary one, removed at the end
 DATA ?=
 ## ONCE=              run: 1 stops the server after the table
 ONCE ?=
 ## ENGINES=           engines, test: those to fetch; fuzz, hammer-engines, hammer-commands, batching, dags, leaks,
-##                    bench-cold: those to use; default: all.
-##                    build, run: default: onnx only, which is quick.
+##                    bench-full, bench-cold: those to use; default: all.
+##                    build, run, bench: default: onnx only, which is quick.
 ##                    onnx, tf (0.3 GB to fetch), tflite, torch (0.6 GB, compiles for half a minute), with commas
 ENGINES ?=
 ## SERVERS=           test, test-integration, fuzz, hammer, hammer-engines, hammer-commands, batching, dags, leaks,
@@ -42,13 +42,25 @@ REQUESTS ?= 200000
 CONNECTIONS ?= 64
 ## MODELS=2000        fuzz: damaged files per format and server
 MODELS ?= 2000
-## SECONDS=           hammer, hammer-engines: duration per server, default 60; hammer-commands: default 1800
+## SECONDS=           hammer, hammer-engines: duration per server, default 60; hammer-commands: default 1800;
+##                    bench, bench-full, bench-smoke: length of a measurement, default 1.5, 3 and 1
 SECONDS ?=
 ## STALL_ARGS=        stall: further arguments, such as --rounds 20, --pause 0.2, or --shield on a shared machine
 STALL_ARGS ?=
-## BENCH_ARGS=        bench, bench-batching, bench-cold, bench-dag: further arguments for the benchmark, such as --rounds 5
+## ROUNDS=            bench, bench-full, bench-smoke: how often each figure is taken, default 3, 5 and 5
+## SYSTEMS=           bench, bench-full: serving systems to compare with, or none; default: flask, torchserve and
+##                    triton; bench-full: all
+## SCENARIOS=         bench, bench-full: what to measure; default: hot-path, clients and baseline; bench-full: all
+## RECORD=            bench-smoke: 1 writes the ratios down instead of comparing with those recorded
+## BENCH_ARGS=        bench, bench-full, bench-smoke, bench-cold: further arguments for the benchmark, such as
+##                    --other-module "RedisAI 1.2.7=/opt/redisai.so"
 BENCH_ARGS ?=
+ROUNDS ?=
+SYSTEMS ?=
+SCENARIOS ?=
+RECORD ?=
 
+comma := ,
 BOOTSTRAP := $(PYTHON) scripts/bootstrap
 SCRATCH := .build
 # Package.swift looks which engines there are: it must not be taken from a cache.
@@ -100,7 +112,7 @@ check-port:
 	@$(PYTHON) scripts/run_server.py --port $(PORT) --check-port
 
 .PHONY: test
-test: test-unit test-integration ## Run all tests on all three servers
+test: test-unit test-load test-bench test-integration ## Run all tests on all three servers
 
 .PHONY: test-unit
 test-unit: swift engines ## Run the unit tests
@@ -111,6 +123,15 @@ test-unit: swift engines ## Run the unit tests
 		$(SWIFT) test $(SWIFT_FLAGS) --disable-xctest --xunit-output $(REPORTS)/unit.xml 2>&1 \
 		| tee $(REPORTS)/unit.log
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/unit.xml --swift-log $(REPORTS)/unit.log
+
+.PHONY: test-bench
+test-bench: ## Run the tests of the benchmark suite
+	@$(BOOTSTRAP) ensure bench-venv
+	@mkdir -p $(REPORTS)
+	@echo "==> tests of the benchmark suite"
+	@PYTHONPATH=benchmarks:Tests/integration "$$($(BOOTSTRAP) path bench-venv)" -m pytest benchmarks/tests \
+		--rootdir=benchmarks -p no:cacheprovider --junitxml=$(REPORTS)/bench.xml
+	@$(PYTHON) scripts/check_report.py $(REPORTS)/bench.xml
 
 # redis7 brings redis-cli, which runs the examples of the documentation.
 .PHONY: test-integration
@@ -135,12 +156,6 @@ test-load: swift ## Run the load generator's tests
 	@echo "==> load generator tests"
 	@$(SWIFT) test $(LOAD_FLAGS) --disable-xctest --xunit-output $(REPORTS)/load.xml 2>&1 | tee $(REPORTS)/load.log
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/load.xml --swift-log $(REPORTS)/load.log
-
-.PHONY: bench
-bench: build ## Measure the module against ECHO on one server
-	@$(BOOTSTRAP) ensure redis7 $(SERVER) test-venv
-	@"$$($(BOOTSTRAP) path test-venv)" benchmarks/first_benchmark.py \
-		--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so $(BENCH_ARGS)
 
 .PHONY: fuzz
 fuzz: module engines ## Send a million bad commands and thousands of damaged files per engine to each server
@@ -196,23 +211,58 @@ bench-cold: module engines ## Measure how long an empty server takes to the firs
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" benchmarks/cold_start.py --engines "$(ENGINES)" \
 			--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so $(BENCH_ARGS)
 
-$(SCRATCH)/raw_run: benchmarks/raw_run.c Sources/Backends/ONNXRuntime/CONNXRuntime/include/CONNXRuntime.h
+RAW := benchmarks/raw
+BACKENDS := Sources/Backends
+RAW_FLAGS := -O2 -Wall -Wextra -Wno-unused-const-variable
+
+$(SCRATCH)/raw_run_onnx: $(RAW)/raw_run_onnx.c $(RAW)/raw_run.h $(BACKENDS)/ONNXRuntime/CONNXRuntime/include/CONNXRuntime.h
 	@mkdir -p $(@D)
-	@$(CC) -O2 -Wall -Wextra -Wno-unused-const-variable -I $(dir $(lastword $^)) -o $@ $< -ldl
+	@$(CC) $(RAW_FLAGS) -I $(BACKENDS)/ONNXRuntime/CONNXRuntime/include -o $@ $< -ldl
 
-.PHONY: bench-batching
-bench-batching: module engines $(SCRATCH)/raw_run ## Measure what batching saves, and what it does to latency
-	@$(BOOTSTRAP) ensure redis7 $(SERVER) $(MODEL_MAKERS)
-	@eval "$$($(BOOTSTRAP) env $(SERVER))"; \
-		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" benchmarks/batching_gain.py --raw $(SCRATCH)/raw_run \
-			--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so $(BENCH_ARGS)
+$(SCRATCH)/raw_run_tf: $(RAW)/raw_run_tf.c $(RAW)/raw_run.h $(wildcard $(BACKENDS)/TensorFlow/CTensorFlow/include/*.h)
+	@mkdir -p $(@D)
+	@$(CC) $(RAW_FLAGS) -I $(BACKENDS)/TensorFlow/CTensorFlow/include -o $@ $< $(BACKENDS)/TensorFlow/CTensorFlow/names.c -ldl
 
-.PHONY: bench-dag
-bench-dag: build $(SCRATCH)/raw_run ## Measure a whole DAG against ECHO of the same bytes and the engine's own run
-	@$(BOOTSTRAP) ensure redis7 $(SERVER) test-venv
-	@eval "$$($(BOOTSTRAP) env $(SERVER))"; \
-		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" benchmarks/dag_cost.py --raw $(SCRATCH)/raw_run \
-			--server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so $(BENCH_ARGS)
+$(SCRATCH)/raw_run_tflite: $(RAW)/raw_run_tflite.c $(RAW)/raw_run.h $(wildcard $(BACKENDS)/LiteRT/CLiteRT/include/*.h)
+	@mkdir -p $(@D)
+	@$(CC) $(RAW_FLAGS) -I $(BACKENDS)/LiteRT/CLiteRT/include -o $@ $< $(BACKENDS)/LiteRT/CLiteRT/functions.c -ldl
+
+# libtorch speaks C++ only: the program is linked with it, where the cache has it.
+$(SCRATCH)/raw_run_torch: $(RAW)/raw_run_torch.cpp $(RAW)/raw_run.h
+	@mkdir -p $(@D)
+	@$(BOOTSTRAP) ensure engine-torch
+	@engine="$$($(BOOTSTRAP) path engine-torch)"; \
+		$(CXX) -std=c++20 $(RAW_FLAGS) -isystem "$$engine/include" -isystem "$$engine/include/torch/csrc/api/include" \
+			-o $@ $< -L"$$engine" -Wl,-rpath,"$$engine" -Wl,--no-as-needed -l:libtorch_cpu.so -l:libc10.so -l:libgomp.so.1
+
+# The load generator is a package of its own, so that building the module fetches none of what it needs.
+AIBENCH := benchmarks/load/.build/release/aibench
+
+RAW_RUNS := $(foreach engine,onnx tf tflite torch,$(SCRATCH)/raw_run_$(engine))
+# When make began: the short suite says how long everything took, downloads and builds included.
+BENCH_BEGAN := $(shell date +%s)
+BENCH_PEERS := $(subst $(comma), ,$(or $(SYSTEMS),flask torchserve triton))
+BENCH_FULL_PEERS := $(subst $(comma), ,$(or $(SYSTEMS),flask torchserve triton mlserver))
+SUITE = eval "$$($(BOOTSTRAP) env $(SERVER))"; PYTHONPATH=benchmarks:Tests/integration \
+	"$$($(BOOTSTRAP) path bench-venv)" -m suite
+SUITE_ARGS = --server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so --aibench $(AIBENCH) --raw $(SCRATCH) \
+	$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(BENCH_ARGS)
+RUN_ARGS = --began $(BENCH_BEGAN) --systems "$(SYSTEMS)" --scenarios "$(SCENARIOS)" $(SUITE_ARGS)
+
+.PHONY: bench
+bench: build aibench $(SCRATCH)/raw_run_onnx ## Compare with three serving systems and the floor, and write a report
+	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv debian-torch $(filter-out none,$(BENCH_PEERS))
+	@$(SUITE) run --short --engines $(or $(ENGINES),onnx) $(RUN_ARGS)
+
+.PHONY: bench-full
+bench-full: module engines aibench $(RAW_RUNS) ## Measure all scenarios, engines and serving systems, and write a report
+	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv $(MODEL_MAKERS) $(filter-out none,$(BENCH_FULL_PEERS))
+	@$(SUITE) run --engines "$(ENGINES)" $(RUN_ARGS)
+
+.PHONY: bench-smoke
+bench-smoke: build aibench $(SCRATCH)/raw_run_onnx ## Check that a request costs no more than recorded beside ECHO and the engine
+	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv
+	@$(SUITE) smoke $(if $(filter-out 0,$(RECORD)),--record) $(SUITE_ARGS)
 
 .PHONY: stall
 stall: build ## Measure how long others wait while a large model is stored, replaced and deleted

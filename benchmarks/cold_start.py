@@ -3,9 +3,9 @@
 
     PYTHONPATH=Tests python benchmarks/cold_start.py --server redis-server --module dist/redisai.so
 
-A server is started; PING is repeated until it answers; then the fraud network (benchmarks/first_benchmark.py has its
-like) is stored, run on one transaction, and read. The first of these commands opens the engine's library. Everything is
-done once before it is measured, so that files are in the page cache. Prints a table in Markdown with medians.
+A server is started; PING is repeated until it answers; then the fraud network of the tests is stored, run on one
+transaction, and read. The first of these commands opens the engine's library. Everything is done once before it is
+measured, so that files are in the page cache. Prints a table in Markdown with medians.
 """
 
 import argparse

@@ -71,6 +71,7 @@ PYTHONS = {
     # Many and large packages with requirements of their own: makes models and reference answers, runs no tests.
     "reference-venv": Venv("reference", "reference.txt"),
     "clients-venv": Venv("clients", "clients.txt"),
+    "bench-venv": Venv("bench", "bench.txt"),
     "debian-torch": DistributionTorch(),
     "debian-onnxruntime": Package("models.txt", "onnxruntime"),
 }

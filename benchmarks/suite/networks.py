@@ -1,6 +1,6 @@
-"""Networks for the benchmarks that the tests have no use for."""
+"""Networks for scenarios of our own, which no other system runs."""
 
-from collections.abc import Sequence
+import functools
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -8,6 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 FEATURES, WIDE, CLASSES = 256, 768, 2
 
 
+@functools.cache
 def wide_network() -> bytes:
     """FLOAT [N, 256] to FLOAT [N, 2] through two layers of 768.
 
@@ -22,14 +23,10 @@ def wide_network() -> bytes:
         constants += [numpy_helper.from_array(kernel, f"w{layer}"), numpy_helper.from_array(bias, f"b{layer}")]
         nodes.append(helper.make_node("Gemm", [f"x{layer}", f"w{layer}", f"b{layer}"], [f"y{layer}"]))
         nodes.append(helper.make_node("Relu", [f"y{layer}"], [f"x{layer + 1}"]))
-    return _model(nodes[:-1], "x0", "y2", constants)
-
-
-def _model(nodes: Sequence, source: str, result: str, constants: Sequence[TensorProto]) -> bytes:
     values = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width])
-        for name, width in ((source, FEATURES), (result, CLASSES))
+        for name, width in (("x0", FEATURES), ("y2", CLASSES))
     ]
-    graph = helper.make_graph(nodes, "wide", values[:1], values[1:], constants)
+    graph = helper.make_graph(nodes[:-1], "wide", values[:1], values[1:], constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return model.SerializeToString()

@@ -1,18 +1,12 @@
 // What ONNX Runtime itself takes for a run: a model in one thread, inputs and outputs in place, nothing around it.
 //
-//     raw_run LIBRARY MODEL ROWS ROUNDS SECONDS
+//     raw_run_onnx LIBRARY MODEL ROWS ROUNDS SECONDS [THREADS]
 //
-// Prints the CPU time of one run in nanoseconds, once per round. All inputs and outputs are FLOAT; a free dimension has
-// ROWS elements. gcc -O2 -I Sources/Backends/ONNXRuntime/CONNXRuntime/include -o raw_run raw_run.c -ldl
-
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+// Prints the CPU time of one run in nanoseconds, once per round. With THREADS a run is spread over so many of the
+// engine's threads, and its duration is printed. All inputs and outputs are FLOAT; a free dimension has ROWS elements.
 
 #include "CONNXRuntime.h"
-
-enum { MOST_VALUES = 8, MOST_DIMS = 8, RUNS_PER_LOOK = 16 };
+#include "raw_run.h"
 
 static const OrtApi *api;
 
@@ -22,39 +16,20 @@ typedef struct {
     size_t count;
 } Values;
 
-static void fail(const char *what) {
-    fprintf(stderr, "raw_run: %s\n", what);
-    exit(1);
-}
-
 static void check(OrtStatus *status) {
     if (status) fail(Ort_GetErrorMessage(api, status));
 }
 
-static void *library_function(const char *path, const char *name) {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library) fail(dlerror());
-    void *function = dlsym(library, name);
-    if (!function) fail(dlerror());
-    return function;
-}
-
-static OrtSession *open_model(const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (!file) fail("the model cannot be read");
-    fseek(file, 0, SEEK_END);
-    size_t size = (size_t)ftell(file);
-    rewind(file);
-    void *bytes = malloc(size);
-    if (fread(bytes, 1, size, file) != size) fail("the model cannot be read");
-    fclose(file);
+static OrtSession *open_model(const char *path, int threads) {
+    size_t size;
+    void *bytes = read_file(path, &size);
 
     OrtThreadingOptions *threading;
     OrtEnv *environment;
     OrtSessionOptions *options;
     OrtSession *session;
     check(Ort_CreateThreadingOptions(api, &threading));
-    check(Ort_SetGlobalIntraOpNumThreads(api, threading, 1));
+    check(Ort_SetGlobalIntraOpNumThreads(api, threading, threads));
     check(Ort_SetGlobalInterOpNumThreads(api, threading, 1));
     check(Ort_CreateEnvWithGlobalThreadPools(api, ORT_LOG_FATAL, "raw_run", threading, &environment));
     check(Ort_CreateSessionOptions(api, &options));
@@ -98,15 +73,36 @@ static void make_inputs(OrtSession *session, const OrtMemoryInfo *memory, OrtAll
     }
 }
 
-static void run(OrtSession *session, const OrtRunOptions *options, Values *inputs, Values *outputs) {
-    check(Ort_Run(api, session, options, (const char *const *)inputs->names, (const OrtValue *const *)inputs->values,
-                  inputs->count, (const char *const *)outputs->names, outputs->count, outputs->values));
+typedef struct {
+    OrtSession *session;
+    OrtRunOptions *options;
+    Values inputs, outputs;
+} Model;
+
+static void run(void *context) {
+    Model *model = context;
+    check(Ort_Run(api, model->session, model->options, (const char *const *)model->inputs.names,
+                  (const OrtValue *const *)model->inputs.values, model->inputs.count,
+                  (const char *const *)model->outputs.names, model->outputs.count, model->outputs.values));
 }
 
-static int64_t cpu_nanoseconds(void) {
+static int64_t wall_nanoseconds(void) {
     struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+// Prints how long one run takes, once per round.
+static void measure_duration(Model *model, int rounds, double seconds) {
+    for (int round = 0; round < rounds; round++) {
+        int64_t start = wall_nanoseconds(), end = start, runs = 0;
+        while (end < start + (int64_t)(seconds * 1e9)) {
+            run(model);
+            runs++;
+            end = wall_nanoseconds();
+        }
+        printf("%.1f\n", (double)(end - start) / (double)runs);
+    }
 }
 
 static void *allocate(OrtAllocator *self, size_t size) {
@@ -127,8 +123,9 @@ static const OrtMemoryInfo *describe(const OrtAllocator *self) {
 }
 
 int main(int count, char **words) {
-    if (count != 6) fail("LIBRARY MODEL ROWS ROUNDS SECONDS");
-    OrtGetApiBaseFunction base = (OrtGetApiBaseFunction)library_function(words[1], "OrtGetApiBase");
+    if (count != 6 && count != 7) fail("LIBRARY MODEL ROWS ROUNDS SECONDS [THREADS]");
+    int threads = count == 7 ? atoi(words[6]) : 1;
+    OrtGetApiBaseFunction base = (OrtGetApiBaseFunction)library_function(open_library(words[1]), "OrtGetApiBase");
     api = base()->GetApi(ORT_REQUIRED_API_VERSION);
     if (!api) fail("the library is too old");
 
@@ -136,27 +133,19 @@ int main(int count, char **words) {
     check(Ort_CreateMemoryInfo(api, "Cpu", ORT_DEVICE_ALLOCATOR, 0, ORT_DEFAULT_MEMORY, &memory));
     memory_of_allocator = memory;
     OrtAllocator allocator = {ORT_REQUIRED_API_VERSION, allocate, release, describe};
-    OrtSession *session = open_model(words[2]);
-    Values inputs = {.count = 0}, outputs = {.count = 0};
-    make_inputs(session, memory, &allocator, atoll(words[3]), &inputs);
-    check(Ort_SessionGetOutputCount(api, session, &outputs.count));
-    if (outputs.count > MOST_VALUES) fail("too many outputs");
-    for (size_t i = 0; i < outputs.count; i++)
-        check(Ort_SessionGetOutputName(api, session, i, &allocator, &outputs.names[i]));
+    Model model = {.session = open_model(words[2], threads)};
+    make_inputs(model.session, memory, &allocator, atoll(words[3]), &model.inputs);
+    check(Ort_SessionGetOutputCount(api, model.session, &model.outputs.count));
+    if (model.outputs.count > MOST_VALUES) fail("too many outputs");
+    for (size_t i = 0; i < model.outputs.count; i++)
+        check(Ort_SessionGetOutputName(api, model.session, i, &allocator, &model.outputs.names[i]));
+    check(Ort_CreateRunOptions(api, &model.options));
 
-    OrtRunOptions *options;
-    check(Ort_CreateRunOptions(api, &options));
     // The first run makes the outputs; all others write into them.
-    run(session, options, &inputs, &outputs);
-    for (int round = 0; round < atoi(words[4]); round++) {
-        int64_t start = cpu_nanoseconds(), end = start, limit = start + (int64_t)(atof(words[5]) * 1e9);
-        int64_t runs = 0;
-        while (end < limit) {
-            for (int i = 0; i < RUNS_PER_LOOK; i++) run(session, options, &inputs, &outputs);
-            runs += RUNS_PER_LOOK;
-            end = cpu_nanoseconds();
-        }
-        printf("%.1f\n", (double)(end - start) / (double)runs);
-    }
+    run(&model);
+    if (count == 7)
+        measure_duration(&model, atoi(words[4]), atof(words[5]));
+    else
+        measure(run, &model, atoi(words[4]), atof(words[5]));
     return 0;
 }
