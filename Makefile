@@ -185,6 +185,26 @@ $(SCRATCH)/raw_run: benchmarks/raw_run.c Sources/Backends/ONNXRuntime/CONNXRunti
 	@mkdir -p $(@D)
 	@$(CC) -O2 -Wall -Wextra -Wno-unused-const-variable -I $(dir $(lastword $^)) -o $@ $< -ldl
 
+RAW := benchmarks/raw
+BACKENDS := Sources/Backends
+RAW_FLAGS := -O2 -Wall -Wextra -Wno-unused-const-variable
+
+$(SCRATCH)/raw_run_tf: $(RAW)/raw_run_tf.c $(RAW)/raw_run.h $(wildcard $(BACKENDS)/TensorFlow/CTensorFlow/include/*.h)
+	@mkdir -p $(@D)
+	@$(CC) $(RAW_FLAGS) -I $(BACKENDS)/TensorFlow/CTensorFlow/include -o $@ $< $(BACKENDS)/TensorFlow/CTensorFlow/names.c -ldl
+
+$(SCRATCH)/raw_run_tflite: $(RAW)/raw_run_tflite.c $(RAW)/raw_run.h $(wildcard $(BACKENDS)/LiteRT/CLiteRT/include/*.h)
+	@mkdir -p $(@D)
+	@$(CC) $(RAW_FLAGS) -I $(BACKENDS)/LiteRT/CLiteRT/include -o $@ $< $(BACKENDS)/LiteRT/CLiteRT/functions.c -ldl
+
+# libtorch speaks C++ only: the program is linked with it, where the cache has it.
+$(SCRATCH)/raw_run_torch: $(RAW)/raw_run_torch.cpp $(RAW)/raw_run.h
+	@mkdir -p $(@D)
+	@$(BOOTSTRAP) ensure engine-torch
+	@engine="$$($(BOOTSTRAP) path engine-torch)"; \
+		$(CXX) -std=c++20 $(RAW_FLAGS) -isystem "$$engine/include" -isystem "$$engine/include/torch/csrc/api/include" \
+			-o $@ $< -L"$$engine" -Wl,-rpath,"$$engine" -Wl,--no-as-needed -l:libtorch_cpu.so -l:libc10.so -l:libgomp.so.1
+
 .PHONY: bench-batching
 bench-batching: module engines $(SCRATCH)/raw_run ## Measure what batching saves, and what it does to latency
 	@$(BOOTSTRAP) ensure redis7 $(SERVER) $(MODEL_MAKERS)
