@@ -22,6 +22,7 @@ final class TFModel: LoadedModel {
     let inputNames: [String]
     let outputNames: [String]
     let memoryUsage: Int
+    let costFollowsFromShapes: Bool
 
     private let makeSession: @Sendable () throws(InferenceError) -> TFSession
     private let current: Mutex<TFSession>
@@ -30,12 +31,13 @@ final class TFModel: LoadedModel {
 
     /// - Parameter makeSession: builds the model anew: called here, and after each interrupt.
     init(
-        inputNames: [String], outputNames: [String], memoryUsage: Int,
+        inputNames: [String], outputNames: [String], memoryUsage: Int, costFollowsFromShapes: Bool = false,
         makeSession: @escaping @Sendable () throws(InferenceError) -> TFSession
     ) throws(InferenceError) {
         self.inputNames = inputNames
         self.outputNames = outputNames
         self.memoryUsage = memoryUsage
+        self.costFollowsFromShapes = costFollowsFromShapes
         self.makeSession = makeSession
         current = Mutex(try makeSession())
     }
