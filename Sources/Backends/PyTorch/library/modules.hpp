@@ -146,6 +146,8 @@ inline std::pair<torch::jit::Module, std::shared_ptr<torch::jit::CompilationUnit
 }
 
 inline RTModule *load_module(const void *bytes, size_t count, c10::Device device, bool allows_unsafe_operations) {
+    // What runs never asks for gradients: views of weights that could have some cost more.
+    c10::InferenceMode inference;
     if (!allows_unsafe_operations) check_archive(bytes, count);
     // Copying a tensor to a GPU reads it, so that it has to be looked at before.
     if (!device.is_cpu()) read_archive(bytes, count, c10::kCPU);

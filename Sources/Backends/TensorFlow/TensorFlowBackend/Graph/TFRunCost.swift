@@ -1,4 +1,4 @@
-/// Whether the shapes of a graph's inputs determine what a run costs, whatever the values are.
+/// Whether the shapes of a graph's inputs determine what a run costs, whatever the values are, and whether it fails.
 ///
 /// Such a graph may run where nobody could interrupt it, and needs no executor that can branch and loop. Only operations are
 /// let through whose work follows from the shapes of what they get; where an input says what shape the result has, it is to be
@@ -29,18 +29,20 @@ enum TFRunCost {
     }
 
     private static let plain: Set<String> = [
-        "Abs", "Add", "AddN", "AddV2", "AvgPool", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "BiasAdd", "Cast", "Ceil",
-        "Const", "Conv2D", "Cos", "DepthwiseConv2dNative", "Div", "DivNoNan", "Elu", "Equal", "Erf", "Exp", "Expm1", "Floor",
-        "FloorDiv", "FloorMod", "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "Greater", "GreaterEqual",
-        "Identity", "IdentityN", "LeakyRelu", "Less", "LessEqual", "Log", "Log1p", "LogSoftmax", "LogicalAnd", "LogicalNot",
+        "Abs", "Add", "AddN", "AddV2", "AvgPool", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "BiasAdd", "Cast",
+        "Ceil",
+        "Const", "Conv2D", "Cos", "DepthwiseConv2dNative", "DivNoNan", "Elu", "Equal", "Erf", "Exp", "Expm1", "Floor",
+        "FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "Greater", "GreaterEqual",
+        "Identity", "IdentityN", "LeakyRelu", "Less", "LessEqual", "Log", "Log1p", "LogSoftmax", "LogicalAnd",
+        "LogicalNot",
         "LogicalOr", "MatMul", "MaxPool", "Maximum", "Minimum", "Mul", "Neg", "NoOp", "NotEqual", "OnesLike", "Pack",
-        "Placeholder", "Pow", "RealDiv", "Reciprocal", "Relu", "Relu6", "Rint", "Round", "Rsqrt", "Select", "SelectV2",
+        "Placeholder", "RealDiv", "Relu", "Relu6", "Rint", "Round", "Rsqrt", "Select", "SelectV2",
         "Selu", "Sigmoid", "Sign", "Sin", "Softmax", "Softplus", "Softsign", "Sqrt", "Square", "SquaredDifference",
         "Squeeze", "StopGradient", "Sub", "Tanh", "Unpack", "ZerosLike",
     ]
 
     private static let shaped: [String: [Int]] = [
-        "All": [1], "Any": [1], "ArgMax": [1], "ArgMin": [1], "ConcatV2": [-1], "ExpandDims": [1], "GatherV2": [2],
+        "All": [1], "Any": [1], "ArgMax": [1], "ArgMin": [1], "ConcatV2": [-1], "ExpandDims": [1],
         "Max": [1], "Mean": [1], "Min": [1], "Pad": [1], "PadV2": [1], "Prod": [1], "Reshape": [1], "Slice": [1, 2],
         "Split": [0], "SplitV": [1, 2], "StridedSlice": [1, 2, 3], "Sum": [1], "Tile": [1], "TopKV2": [1],
         "Transpose": [1],
