@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from support import onnx_models
+from support import fraud_models, onnx_models, tf_models, tflite_models, torch_models
 from support.commands import (
     IN_TRANSACTION,
     WRONGTYPE,
@@ -194,3 +194,59 @@ def test_a_model_whose_cost_is_in_its_inputs(server, raw):
         [waiting] = queue(server, execute_command("loop", ["many", "zero"], ["y"]))
         assert raw.call("PING") == Status("PONG")
         assert waiting.read() == OK
+
+
+NAMES = ("INPUTS", 2, "transaction", "reference", "OUTPUTS", 1, "output")
+CHEAP_MODELS = {
+    "ONNX": (fraud_models.onnx_model, ()),
+    "TF": (fraud_models.frozen_graph, NAMES),
+    "TFLITE": (fraud_models.tflite_model, ()),
+    "TORCH": (fraud_models.torch_model, ()),
+}
+
+
+def store_for(raw, engine, key, blob, *options):
+    assert raw.call("AI.MODELSTORE", key, engine, "CPU", *options, "BLOB", blob) == OK
+
+
+@pytest.mark.parametrize("engine", CHEAP_MODELS)
+def test_all_engines(raw, engine):
+    """The answers are the same, and so are those of a wrong request among them."""
+    make, options = CHEAP_MODELS[engine]
+    store_for(raw, engine, "m", make(), *options)
+    set_tensor(raw, "wrong", [[1, 2, 3]])
+    errors = set()
+    for count in (1, 3):
+        inputs = fraud_models.samples(count)
+        for name, array in inputs.items():
+            set_tensor(raw, name, array)
+        for _ in range(40):
+            assert execute(raw, "m", [*inputs], ["y"]) == OK
+            np.testing.assert_allclose(get_tensor(raw, "y"), fraud_models.answers(**inputs), atol=1e-5)
+            errors.add(execute(raw, "m", ["transaction", "wrong"], ["y"]).text)
+    assert len(errors) <= 2, errors
+
+
+LOOPS = {
+    "TF v1": (lambda: tf_models.loop("v1"), ("INPUTS", 1, "input", "OUTPUTS", 1, "output")),
+    "TF v2": (lambda: tf_models.loop("v2"), ("INPUTS", 1, "input", "OUTPUTS", 1, "output")),
+    "TFLITE": (lambda: tflite_models.special("loop"), ()),
+    "TORCH": (torch_models.endless, ()),
+}
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_loops_of_other_engines(start_server, kind):
+    """Many runs of no turns do not bring an endless one into the main thread."""
+    make, options = LOOPS[kind]
+    server = start_server("MODEL_EXECUTION_TIMEOUT", "1000")
+    raw = server.raw()
+    store_for(raw, kind.split()[0], "loop", make(), *options)
+    set_tensor(raw, "few", [0])
+    set_tensor(raw, "endless", [np.inf])
+    for _ in range(30):
+        assert execute(raw, "loop", ["few"], ["y"]) == OK
+    [waiting] = queue(server, execute_command("loop", ["endless"], ["y"]))
+    assert raw.call("PING") == Status("PONG")
+    assert not waiting.has_reply(within=0)
+    assert isinstance(waiting.read(), Error)

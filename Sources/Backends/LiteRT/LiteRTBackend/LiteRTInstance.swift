@@ -16,6 +16,9 @@ final class LiteRTInstance: Interruptible, @unchecked Sendable {
     /// The shapes that the memory is laid out for; nil while it is not.
     private var inputShapes: [Shape]
     private var outputShapes: [Shape]?
+    /// For small runs of these shapes; nil until the first, and for large ones.
+    private var binding: LiteRTBinding?
+    private var isBindingTried = false
     /// For outputs whose size is not known before they are there.
     private var scratch: [LiteRTScratch?]
 
@@ -84,6 +87,8 @@ final class LiteRTInstance: Interruptible, @unchecked Sendable {
     private func resize(_ inputs: [Tensor]) throws(InferenceError) {
         for (index, input) in inputs.enumerated() where input.shape != inputShapes[index] {
             outputShapes = nil
+            binding = nil
+            isBindingTried = false
             try resize(index, to: input.shape)
             inputShapes[index] = input.shape
         }
@@ -147,6 +152,11 @@ final class LiteRTInstance: Interruptible, @unchecked Sendable {
 
     private func invoke(_ inputs: [Tensor], _ watch: RunWatch) throws(InferenceError) -> [Tensor?] {
         let shapes = outputShapes ?? []
+        if let binding = try binding(inputs, shapes) {
+            binding.fill(inputs)
+            try execute(watch, binding.withPointers)
+            return try binding.tensors()
+        }
         var inputBuffers = LiteRTBuffers(library.functions, capacity: inputs.count)
         var outputBuffers = LiteRTBuffers(library.functions, capacity: shapes.count)
         let strings = try LiteRTStringInputs(inputs)
@@ -162,20 +172,44 @@ final class LiteRTInstance: Interruptible, @unchecked Sendable {
         for index in shapes.indices {
             outputs.append(try appendOutput(index, shapes[index], inputs, outputs, &outputBuffers, inputBuffers))
         }
-        try execute(&inputBuffers, &outputBuffers, watch)
+        try execute(watch) { body in
+            inputBuffers.withPointers { inputCount, inputs in
+                outputBuffers.withPointers { outputCount, outputs in body(inputCount, inputs, outputCount, outputs) }
+            }
+        }
         withExtendedLifetime((inputs, strings)) {}
         return try finish(outputs, shapes)
     }
 
+    /// What a run gets: numbers of inputs and outputs, and where their buffers stand.
+    private typealias Invocation = (
+        Int, UnsafeMutablePointer<OpaquePointer?>?, Int, UnsafeMutablePointer<OpaquePointer?>?
+    ) -> LiteRtStatus
+
+    /// The memory for a small run; nil for others.
+    private func binding(_ inputs: [Tensor], _ shapes: [Shape]) throws(InferenceError) -> LiteRTBinding? {
+        guard !isBindingTried else { return binding }
+        isBindingTried = true
+        // Where the engine knows all sizes beforehand, and no output is an input.
+        guard graph.costFollowsFromShapes else { return nil }
+        var outputs: [(dataType: DataType, shape: Shape)] = []
+        for (index, shape) in shapes.enumerated() {
+            guard case .computed = graph.origins[index], let dataType = graph.outputs[index].elementType.dataType else {
+                return nil
+            }
+            outputs.append((dataType, shape))
+        }
+        binding = try LiteRTBinding(library.functions, inputs: inputs, outputs: outputs)
+        return binding
+    }
+
+    /// - Parameter withBuffers: calls what it is given with the buffers of the run.
     private func execute(
-        _ inputs: inout LiteRTBuffers, _ outputs: inout LiteRTBuffers, _ watch: RunWatch
+        _ watch: RunWatch, _ withBuffers: (Invocation) -> LiteRtStatus
     ) throws(InferenceError) {
         let status = watch.during(self) {
-            inputs.withPointers { inputCount, inputs in
-                outputs.withPointers { outputCount, outputs in
-                    library.functions.RunCompiledModel(
-                        handle, graph.signature, inputCount, inputs, outputCount, outputs)
-                }
+            withBuffers { inputCount, inputs, outputCount, outputs in
+                library.functions.RunCompiledModel(handle, graph.signature, inputCount, inputs, outputCount, outputs)
             }
         }
         guard status != LITERT_OK else { return }

@@ -53,6 +53,11 @@ final class LiteRTModel: LoadedModel, @unchecked Sendable {
         }
     }
 
+    /// False also while there is no instance to use: making one takes longer than most runs.
+    var costFollowsFromShapes: Bool {
+        graph.costFollowsFromShapes && idle.withLock { !$0.isEmpty }
+    }
+
     func run(_ inputs: [Tensor], watch: RunWatch) throws(InferenceError) -> [Tensor?] {
         try checkTypes(inputs)
         let instance = try takeInstance()

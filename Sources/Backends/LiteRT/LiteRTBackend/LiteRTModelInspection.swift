@@ -34,11 +34,17 @@ struct LiteRTGraph {
     var origins: [Origin] = []
     /// Whether the engine knows the shapes of outputs when it knows those of inputs, and writes outputs in every run.
     var hasFixedOutputs = true
+    /// Whether there are strings, whose length no shape tells.
+    var hasStrings = false
     /// The tensors of outputs that are to be copied when that is not so.
     var copiedTensors: [Int] = []
     /// Bytes of the constants, and of what is computed at the declared shapes.
     var constantBytes = 0
     var computedBytes = 0
+
+    /// Whether the shapes of the inputs determine what a run costs, whatever their values are: operators whose results have
+    /// known shapes neither loop nor branch.
+    var costFollowsFromShapes: Bool { hasFixedOutputs && !hasStrings }
 
     /// Whether the size of an output is known before the run.
     func hasKnownSize(output index: Int) -> Bool {
@@ -110,6 +116,8 @@ struct LiteRTModelInspection {
             let subgraph = try Subgraph(subgraphs.table(index), buffers: buffers, operatorCodes: operatorCodes)
             guard !subgraph.hasOffsets else { throw Self.offsets }
             graph.hasFixedOutputs = graph.hasFixedOutputs && subgraph.hasFixedShapes
+            graph.hasStrings =
+                graph.hasStrings || subgraph.tensors.contains { $0.elementType.dataType == .string }
             graph.constantBytes = graph.constantBytes &+ subgraph.constantBytes
             graph.computedBytes = graph.computedBytes &+ subgraph.computedBytes
             if index == main { try describe(subgraph, signature) }

@@ -9,6 +9,7 @@ final class PyTorchModule: LoadedModel, @unchecked Sendable {
     /// Outputs have no names in TorchScript.
     let outputNames: [String]
     let memoryUsage: Int
+    let costFollowsFromShapes: Bool
 
     private let library: PyTorchLibrary
     private let module: OpaquePointer
@@ -30,6 +31,7 @@ final class PyTorchModule: LoadedModel, @unchecked Sendable {
             api.pointee.module_input_name(module, index).map { String(cString: $0) } ?? ""
         }
         outputNames = Array(repeating: "", count: api.pointee.module_output_count(module))
+        costFollowsFromShapes = api.pointee.module_cost_follows_from_shapes(module) != 0
         memoryUsage = api.pointee.module_bytes(module)
     }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "costs.hpp"
 #include "divisions.hpp"
 #include "extents.hpp"
 #include "host.hpp"
@@ -19,12 +20,17 @@
 
 struct RTModule {
     torch::jit::Module module;
+    torch::jit::Function *forward;
     c10::Device device;
     std::vector<std::string> inputs;
     size_t output_count;
     size_t bytes;
     bool writes_inputs;
     bool has_state;
+    /// Whether the program starts tasks of its own.
+    bool starts_tasks;
+    bool takes_tensors_only;
+    bool cost_follows_from_shapes;
     /// Held during runs of a module that changes while it runs.
     std::mutex mutex;
 };
@@ -140,17 +146,25 @@ inline std::pair<torch::jit::Module, std::shared_ptr<torch::jit::CompilationUnit
 }
 
 inline RTModule *load_module(const void *bytes, size_t count, c10::Device device, bool allows_unsafe_operations) {
+    // What runs never asks for gradients: views of weights that could have some cost more.
+    c10::InferenceMode inference;
     if (!allows_unsafe_operations) check_archive(bytes, count);
     // Copying a tensor to a GPU reads it, so that it has to be looked at before.
     if (!device.is_cpu()) read_archive(bytes, count, c10::kCPU);
     auto [module, unit] = read_archive(bytes, count, device);
     module.eval();
     prepare_functions(*unit, allows_unsafe_operations);
-    auto model = std::unique_ptr<RTModule>(new RTModule{std::move(module), device, {}, 0, 0, true, true, {}});
+    auto model = std::unique_ptr<RTModule>(new RTModule{std::move(module), nullptr, device, {}, 0, 0, true, true, true, false, false, {}});
     describe(*model);
     auto &forward = model->module.get_method("forward").function();
     model->writes_inputs = WriteAnalysis().writes(forward);
-    model->has_state = changes_state(inlined_graph(forward));
+    model->forward = &forward;
+    auto graph = inlined_graph(forward);
+    model->has_state = changes_state(graph);
+    model->starts_tasks = starts_tasks(*graph);
+    model->takes_tensors_only = takes_tensors_only(forward.getSchema());
+    model->cost_follows_from_shapes = device.is_cpu() && model->takes_tensors_only && !model->has_state &&
+                                      !model->starts_tasks && cost_follows_from_shapes(*graph);
     return model.release();
 }
 
@@ -165,18 +179,34 @@ inline c10::IValue argument(const at::Tensor &tensor, const c10::FunctionSchema 
     return tensor;
 }
 
-inline std::vector<at::Tensor> run_module(RTModule &model, RTRun *run, const Inputs &inputs) {
+/// The module and its inputs, as `forward` takes them.
+inline torch::jit::Stack arguments(const RTModule &model, Inputs &inputs) {
+    const auto &schema = model.forward->getSchema();
+    auto tensors = inputs.take(model.device, model.writes_inputs);
+    torch::jit::Stack stack;
+    stack.reserve(1 + tensors.size());
+    stack.emplace_back(model.module._ivalue());
+    bool is_plain = model.takes_tensors_only && tensors.size() + 1 == schema.arguments().size();
+    for (auto &tensor : tensors) {
+        if (is_plain) {
+            stack.emplace_back(std::move(tensor));
+        } else {
+            stack.push_back(argument(tensor, schema, stack.size()));
+        }
+    }
+    if (!is_plain) schema.checkAndNormalizeInputs(stack, {});
+    return stack;
+}
+
+inline std::vector<at::Tensor> run_module(RTModule &model, RTRun *run, Inputs &inputs) {
     c10::InferenceMode inference;
     ContextScope scope({run, nullptr, model.device});
-    auto &forward = model.module.get_method("forward").function();
-    torch::jit::Stack stack{model.module._ivalue()};
-    for (const auto &tensor : inputs.tensors(model.device, model.writes_inputs)) {
-        stack.push_back(argument(tensor, forward.getSchema(), stack.size()));
-    }
-    forward.getSchema().checkAndNormalizeInputs(stack, {});
+    auto stack = arguments(model, inputs);
     std::unique_lock<std::mutex> lock(model.mutex, std::defer_lock);
     if (model.has_state) lock.lock();
-    return outputs(run_function(forward, stack), "forward");
+    if (model.starts_tasks) return outputs(run_function(*model.forward, stack), "forward");
+    model.forward->run(stack);
+    return outputs(stack.back(), "forward");
 }
 
 }  // namespace redisai

@@ -267,6 +267,20 @@ inline bool changes_state(const std::shared_ptr<torch::jit::Graph> &graph) {
     return changes;
 }
 
+/// Whether a graph without calls starts tasks, or might.
+inline bool starts_tasks(torch::jit::Graph &graph) {
+    bool starts = false;
+    for_each_node(graph, [&](torch::jit::Node *node) {
+        std::string operation = node->kind().toQualString();
+        bool is_unknown = node->kind() == c10::prim::CallMethod || node->kind() == c10::prim::CallFunction;
+        if (is_unknown || operation == "prim::fork" || operation.rfind("prim::await", 0) == 0 ||
+            operation.rfind("prim::rpc", 0) == 0 || operation == "aten::wait") {
+            starts = true;
+        }
+    });
+    return starts;
+}
+
 /// Whether a text of an archive names something that is refused. Only for code that would run while the archive is being
 /// read, before there are graphs to look at: names of attributes count as well.
 inline bool names_refused(const std::string &code) {

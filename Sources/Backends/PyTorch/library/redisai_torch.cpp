@@ -12,6 +12,7 @@
 #include <torch/csrc/jit/runtime/jit_exception.h>
 #include <torch/script.h>
 #include <torch/version.h>
+#include <unistd.h>
 
 #include "divisions.hpp"
 #include "heap.hpp"
@@ -77,6 +78,15 @@ void use_one_thread() {
     });
 }
 
+/// The server's main thread runs what takes microseconds: helpers of its own would only cost memory.
+void stay_alone_in_main_thread() {
+    static thread_local const bool is_prepared = [] {
+        if (getpid() == gettid()) use_one_thread();
+        return true;
+    }();
+    (void)is_prepared;
+}
+
 /// Throws unless the device is there. libtorch's CUDA part is a library of its own, opened only when it is wanted.
 void require(RTDevice device) {
     if (device.kind == RT_CPU) return;
@@ -133,10 +143,12 @@ const RedisAITorch table = {
     .module_input_name =
         [](const RTModule *module, size_t index) { return module->inputs.at(index).c_str(); },
     .module_output_count = [](const RTModule *module) { return module->output_count; },
+    .module_cost_follows_from_shapes = [](const RTModule *module) { return module->cost_follows_from_shapes ? 1 : 0; },
     .module_bytes = [](const RTModule *module) { return module->bytes; },
     .run_module =
         [](RTModule *module, RTRun *run, const RTTensor *inputs, size_t count, RTTensors **outputs) {
             return guarded([=] {
+                stay_alone_in_main_thread();
                 Inputs owned(inputs, count);
                 *outputs = new RTTensors{run_module(*module, run, owned)};
             });

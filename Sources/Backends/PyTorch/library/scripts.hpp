@@ -104,7 +104,7 @@ inline torch::jit::Stack arguments_by_signature(const c10::FunctionSchema &schem
     return stack;
 }
 
-inline std::vector<at::Tensor> run_script(RTScript &script, RTRun *run, const RTCall &call, const Inputs &inputs,
+inline std::vector<at::Tensor> run_script(RTScript &script, RTRun *run, const RTCall &call, Inputs &inputs,
                                           const RTHost *host) {
     std::string name = call.function;
     auto found = script.functions.find(name);
@@ -112,7 +112,7 @@ inline std::vector<at::Tensor> run_script(RTScript &script, RTRun *run, const RT
     auto &function = *found->second.function;
     c10::InferenceMode inference;
     ContextScope scope({run, host, script.device});
-    auto tensors = inputs.tensors(script.device, found->second.writes_inputs);
+    auto tensors = inputs.take(script.device, found->second.writes_inputs);
     torch::jit::Stack stack;
     if (call.is_entry_point) {
         stack = {c10::List<at::Tensor>(c10::ArrayRef<at::Tensor>(tensors)), strings(call.keys, call.key_count),

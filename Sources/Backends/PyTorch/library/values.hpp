@@ -56,39 +56,56 @@ inline c10::Device device_of(RTDevice device) {
 /// The inputs of a run, whose owners are released once each, whatever becomes of the run.
 class Inputs {
   public:
-    Inputs(const RTTensor *views, size_t count) : views_(views, count) {
-        for (const auto &view : views_) owners_.emplace_back(view.owner, release);
+    Inputs(const RTTensor *views, size_t count) : views_(views, count) {}
+
+    ~Inputs() {
+        for (; taken_ < views_.size(); taken_++) {
+            if (views_[taken_].owner != nullptr) release_owner(views_[taken_].owner);
+        }
     }
 
-    /// The tensors over the caller's memory, without a copy, or moved to a device. `are_written` says that the program
-    /// writes to its inputs: it then gets copies, because tensors of the store are shared and never change.
-    std::vector<at::Tensor> tensors(c10::Device device, bool are_written) const {
+    Inputs(const Inputs &) = delete;
+    Inputs &operator=(const Inputs &) = delete;
+
+    /// The tensors over the caller's memory, without a copy, or moved to a device; to be called once. `are_written` says that
+    /// the program writes to its inputs: it then gets copies, because tensors of the store are shared and never change.
+    std::vector<at::Tensor> take(c10::Device device, bool are_written) {
         std::vector<at::Tensor> tensors;
         tensors.reserve(views_.size());
-        for (size_t index = 0; index < views_.size(); index++) {
-            auto tensor = input(views_[index], owners_[index]);
+        while (taken_ < views_.size()) {
+            const auto &view = views_[taken_++];
+            auto tensor = input(view);
             if (!device.is_cpu()) tensor = tensor.to(device);
-            tensors.push_back(are_written && device.is_cpu() ? tensor.clone() : tensor);
+            tensors.push_back(are_written && device.is_cpu() ? tensor.clone() : std::move(tensor));
         }
         return tensors;
     }
 
   private:
-    static void release(void *owner) {
-        if (owner != nullptr) release_owner(owner);
-    }
-
-    static at::Tensor input(const RTTensor &view, std::shared_ptr<void> owner) {
-        return at::from_blob(const_cast<void *>(view.data), c10::IntArrayRef(view.shape, view.rank),
-                             [owner](void *) {}, at::TensorOptions().dtype(scalar_type(view.data_type)));
+    /// Takes the owner over. What at::from_blob does, without its allocations.
+    static at::Tensor input(const RTTensor &view) {
+        auto *data = const_cast<void *>(view.data);
+        auto memory = view.owner == nullptr ? c10::DataPtr(data, c10::kCPU)
+                                            : c10::DataPtr(data, view.owner, release_owner, c10::kCPU);
+        c10::Storage storage(c10::Storage::use_byte_size_t(), view.byte_count, std::move(memory), nullptr,
+                             /*resizable=*/false);
+        auto tensor = at::detail::make_tensor<c10::TensorImpl>(
+            std::move(storage), c10::DispatchKeySet(c10::DispatchKey::CPU),
+            c10::scalarTypeToTypeMeta(scalar_type(view.data_type)));
+        tensor.unsafeGetTensorImpl()->set_sizes_contiguous(c10::IntArrayRef(view.shape, view.rank));
+        return tensor;
     }
 
     c10::ArrayRef<RTTensor> views_;
-    std::vector<std::shared_ptr<void>> owners_;
+    size_t taken_ = 0;
 };
 
 /// A tensor that a program returned, in host memory and contiguous, its values in memory as they are meant.
 inline at::Tensor output(const at::Tensor &tensor) {
+    if (tensor.layout() == at::kStrided && tensor.is_cpu() && tensor.is_contiguous() && !tensor.is_quantized() &&
+        !tensor._is_zerotensor() && !tensor.is_conj() && !tensor.is_neg()) {
+        return tensor;
+    }
     auto dense = tensor.layout() == at::kStrided ? tensor : tensor.to_dense();
     if (dense.is_quantized()) dense = dense.dequantize();
     // One that is zero by decree has no memory.

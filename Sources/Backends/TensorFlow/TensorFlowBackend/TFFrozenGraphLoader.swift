@@ -16,20 +16,24 @@ struct TFFrozenGraphLoader {
     func load(
         _ definition: ModelDefinition, _ bytes: UnsafeRawBufferPointer
     ) throws(InferenceError) -> any LoadedModel {
-        let constants = try TFGraphReader.check(
+        let (constantBytes, costFollowsFromShapes) = try TFGraphReader.check(
             frozen: bytes, allowsUnsafeOperations: settings.allowsUnsafeOperations)
         let graph = try importGraph(bytes, device: TFDevices.name(definition.device))
         let endpoints = TFEndpoints(
             inputs: try definition.inputNames.map { name throws(InferenceError) in try input(graph, name) },
             outputs: try definition.outputNames.map { name throws(InferenceError) in try output(graph, name) })
         let config = config
+        let isSimple = costFollowsFromShapes && definition.device.kind == .cpu
+        let quickConfig = isSimple ? config.withoutControlFlow() : config
+        let makeExplainer: @Sendable () throws(InferenceError) -> TFSession = { () throws(InferenceError) in
+            try config.makeSession(graph, endpoints)
+        }
         return try TFModel(
             inputNames: definition.inputNames, outputNames: definition.outputNames,
             // The graph, and the tensors that its constants become.
-            memoryUsage: bytes.count + constants
-        ) { () throws(InferenceError) in
-            try config.makeSession(graph, endpoints)
-        }
+            memoryUsage: bytes.count + constantBytes,
+            makeSession: { () throws(InferenceError) in try quickConfig.makeSession(graph, endpoints) },
+            makeExplainer: isSimple ? makeExplainer : nil)
     }
 
     private func importGraph(_ bytes: UnsafeRawBufferPointer, device: String?) throws(InferenceError) -> TFGraph {

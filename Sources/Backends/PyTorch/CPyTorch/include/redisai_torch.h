@@ -16,7 +16,7 @@ extern "C" {
 #endif
 
 // Raised with every change of the table or of a struct.
-#define REDISAI_TORCH_INTERFACE_VERSION 2
+#define REDISAI_TORCH_INTERFACE_VERSION 3
 
 typedef enum RTDataType {
     RT_FLOAT,
@@ -123,6 +123,8 @@ typedef struct RedisAITorch {
     size_t (*module_input_count)(const RTModule *module);
     const char *(*module_input_name)(const RTModule *module, size_t index);
     size_t (*module_output_count)(const RTModule *module);
+    // Whether the shapes of the inputs determine what a run costs, whatever their values are; 0 when in doubt.
+    int (*module_cost_follows_from_shapes)(const RTModule *module);
     // Bytes of parameters and buffers.
     size_t (*module_bytes)(const RTModule *module);
     // As many inputs as the module has, or fewer: what follows must then have defaults.

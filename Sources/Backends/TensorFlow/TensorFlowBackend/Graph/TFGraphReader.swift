@@ -259,13 +259,13 @@ struct TFGraphReader {
 extension TFGraphReader {
     /// Throws for a frozen graph that holds an operation which is refused, anywhere.
     ///
-    /// - Returns: the bytes of the graph's constants.
+    /// - Returns: the bytes of the graph's constants, and whether the shapes of inputs determine what a run costs.
     static func check(
         frozen bytes: UnsafeRawBufferPointer, allowsUnsafeOperations: Bool
-    ) throws(InferenceError) -> Int {
+    ) throws(InferenceError) -> (constantBytes: Int, costFollowsFromShapes: Bool) {
         var graph = TFGraphReader()
         try graph.read(graph: bytes)
         if !allowsUnsafeOperations { try graph.checkOperations() }
-        return graph.nodes.reduce(0) { $0 + $1.tensorBytes }
+        return (graph.nodes.reduce(0) { $0 + $1.tensorBytes }, TFRunCost.followsFromShapes(graph))
     }
 }
