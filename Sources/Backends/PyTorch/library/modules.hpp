@@ -3,6 +3,8 @@
 
 #include <caffe2/serialize/inline_container.h>
 #include <caffe2/serialize/read_adapter_interface.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/passes/frozen_linear_transpose.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/serialization/import.h>
 #include <torch/script.h>
@@ -135,6 +137,15 @@ inline c10::IValue run_function(torch::jit::Function &function, torch::jit::Stac
     return future->value();
 }
 
+/// Replaces a module that only calculates by one whose weights are constants of its program, in the order in which products
+/// want them. What is calculated of constants beforehand is bounded as a run is.
+inline void freeze(RTModule &model) {
+    model.module = torch::jit::freeze(model.module);
+    model.forward = &model.module.get_method("forward").function();
+    auto graph = torch::jit::toGraphFunction(*model.forward).graph();
+    torch::jit::FrozenLinearTranspose(graph);
+}
+
 /// The module in an archive and the functions that it brings.
 inline std::pair<torch::jit::Module, std::shared_ptr<torch::jit::CompilationUnit>> read_archive(
     const void *bytes, size_t count, c10::Device device) {
@@ -165,6 +176,7 @@ inline RTModule *load_module(const void *bytes, size_t count, c10::Device device
     model->takes_tensors_only = takes_tensors_only(forward.getSchema());
     model->cost_follows_from_shapes = device.is_cpu() && model->takes_tensors_only && !model->has_state &&
                                       !model->starts_tasks && cost_follows_from_shapes(*graph);
+    if (model->cost_follows_from_shapes) freeze(*model);
     return model.release();
 }
 
