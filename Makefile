@@ -123,10 +123,10 @@ test-unit: swift engines ## Run the unit tests
 
 .PHONY: test-bench
 test-bench: ## Run the tests of the benchmark suite
-	@$(BOOTSTRAP) ensure bench-venv
+	@$(BOOTSTRAP) ensure bench-venv redis7 flask tensorflow-serving-api
 	@mkdir -p $(REPORTS)
 	@echo "==> tests of the benchmark suite"
-	@PYTHONPATH=benchmarks:Tests/integration "$$($(BOOTSTRAP) path bench-venv)" -m pytest benchmarks/tests \
+	@eval "$$($(BOOTSTRAP) env redis7)"; PYTHONPATH=benchmarks:Tests/integration "$$($(BOOTSTRAP) path bench-venv)" -m pytest benchmarks/tests \
 		--rootdir=benchmarks -p no:cacheprovider --junitxml=$(REPORTS)/bench.xml
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/bench.xml
 

@@ -60,7 +60,9 @@ def _components(count: int) -> np.ndarray:
     generator = _generator("components")
     tails = generator.standard_t(TAIL, (count, COMPONENTS)) / np.sqrt(TAIL / (TAIL - 2))
     frauds = _generator("frauds").random(count) < FRAUDS
-    return tails * DEVIATIONS + frauds[:, None] * FRAUD_MEANS
+    # The frauds add to the deviation of all.
+    honest = np.sqrt(DEVIATIONS**2 - FRAUDS * (1 - FRAUDS) * FRAUD_MEANS**2)
+    return tails * honest + (frauds[:, None] - FRAUDS) * FRAUD_MEANS
 
 
 def _amounts(count: int) -> np.ndarray:

@@ -35,7 +35,7 @@ def torchscript(workload: Workload) -> Path:
 
 
 def saved_model(workload: Workload) -> Path:
-    """A folder; the signature `serving_default` has the inputs `transaction` and `reference` and the output `output`."""
+    """A folder; its signature `serving_default` has the inputs `transaction` and `reference`, the output `output`."""
     return _of_tensorflow(workload) / "saved_model"
 
 

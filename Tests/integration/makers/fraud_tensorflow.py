@@ -1,5 +1,5 @@
-"""fraud_tensorflow.py FOLDER WEIGHTS [VALUES]: the network of support/fraud_models.py, for that many values of reference
-data, as `frozen.pb`, `saved_model`, `model.tflite`."""
+"""fraud_tensorflow.py FOLDER WEIGHTS [VALUES]: the network of support/fraud_models.py, for that many values of
+reference data, as `frozen.pb`, `saved_model`, `model.tflite`."""
 
 import sys
 from pathlib import Path

@@ -1,5 +1,5 @@
-"""fraud_torch.py FOLDER WEIGHTS [VALUES]: the network of support/fraud_models.py, for that many values of reference data,
-as the TorchScript module `model.pt`."""
+"""fraud_torch.py FOLDER WEIGHTS [VALUES]: the network of support/fraud_models.py, for that many values of
+reference data, as the TorchScript module `model.pt`."""
 
 import sys
 from pathlib import Path

@@ -7,7 +7,7 @@ from suite.registry import OURS, ours, peers
 from suite.scenarios.scenario import Scenario
 from suite.serving import ServingSystem, Workload
 
-PLAIN, OWN = "one by one", "own tuning"
+PLAIN, BATCHED = "one by one", "batched"
 
 
 def run(bench: Bench) -> None:
@@ -20,8 +20,9 @@ def run(bench: Bench) -> None:
 
 
 def measure(bench: Bench, system: ServingSystem) -> None:
-    workload = Workload(reference="none")
-    variant = PLAIN if system.name == OURS else OWN
+    # Peers do more with batching, ours does not need it.
+    workload = Workload(reference="none", batching=system.name != OURS)
+    variant = BATCHED if workload.batching else PLAIN
     with bench.started(system, workload) as running:
         requests = requests_of(running, workload)
         if system.name != OURS:

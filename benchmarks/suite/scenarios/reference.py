@@ -9,7 +9,7 @@ from suite.registry import ours, peers
 from suite.scenarios.scenario import Scenario
 from suite.serving import ServingSystem, Workload
 
-PLAIN, OWN = "one by one", "own tuning"
+PLAIN = "one by one"
 CLIENTS = 16
 KB = 1024
 SIZES = (KB, 4 * KB, 16 * KB, 64 * KB, 256 * KB, KB * KB, 4 * KB * KB)
@@ -55,7 +55,7 @@ def measure_peer(bench: Bench, peer: ServingSystem, size: int) -> None:
     with bench.started(peer, work) as running:
         requests = requests_of(running, work)
         bench.warm(peer, running, requests)
-        subject = bench.loaded(peer.name, OWN, size, running, requests, Closed(CLIENTS))
+        subject = bench.loaded(peer.name, PLAIN, size, running, requests, Closed(CLIENTS))
         bench.alternate([subject], bench.rounds_of(peer))
 
 
