@@ -68,7 +68,10 @@ SWIFT_FLAGS := --scratch-path $(SCRATCH) --manifest-cache none --disable-build-m
 REPORTS := $(SCRATCH)/reports
 # The tests' own Python, and what makes models of all engines.
 MODEL_MAKERS := test-venv reference-venv debian-torch debian-onnxruntime basic-pitch silero-vad
-SWIFT_SOURCES := Package.swift Sources Tests
+# The load generator is a package of its own.
+LOAD := benchmarks/load
+LOAD_FLAGS := --package-path $(LOAD) --scratch-path $(LOAD)/.build --manifest-cache none --disable-build-manifest-caching
+SWIFT_SOURCES := Package.swift Sources Tests $(LOAD)/Package.swift $(LOAD)/Sources $(LOAD)/Tests
 
 .PHONY: help
 help:
@@ -109,7 +112,7 @@ check-port:
 	@$(PYTHON) scripts/run_server.py --port $(PORT) --check-port
 
 .PHONY: test
-test: test-unit test-bench test-integration ## Run all tests on all three servers
+test: test-unit test-load test-bench test-integration ## Run all tests on all three servers
 
 .PHONY: test-unit
 test-unit: swift engines ## Run the unit tests
@@ -141,6 +144,18 @@ test-integration: module engines ## Run the integration tests
 		"$$REDISAI_TEST_PYTHON" -m pytest Tests/integration -p no:cacheprovider --numprocesses=$(PROCESSES) \
 			--junitxml=$(REPORTS)/integration.xml $(PYTEST_ARGS)
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/integration.xml
+
+.PHONY: aibench
+aibench: swift ## Build the load generator, benchmarks/load/.build/release/aibench
+	@echo "==> building aibench"
+	@$(SWIFT) build $(LOAD_FLAGS) -c release --product aibench --static-swift-stdlib
+
+.PHONY: test-load
+test-load: swift ## Run the load generator's tests
+	@mkdir -p $(REPORTS)
+	@echo "==> load generator tests"
+	@$(SWIFT) test $(LOAD_FLAGS) --disable-xctest --xunit-output $(REPORTS)/load.xml 2>&1 | tee $(REPORTS)/load.log
+	@$(PYTHON) scripts/check_report.py $(REPORTS)/load.xml --swift-log $(REPORTS)/load.log
 
 .PHONY: fuzz
 fuzz: module engines ## Send a million bad commands and thousands of damaged files per engine to each server
@@ -220,14 +235,7 @@ $(SCRATCH)/raw_run_torch: $(RAW)/raw_run_torch.cpp $(RAW)/raw_run.h
 		$(CXX) -std=c++20 $(RAW_FLAGS) -isystem "$$engine/include" -isystem "$$engine/include/torch/csrc/api/include" \
 			-o $@ $< -L"$$engine" -Wl,-rpath,"$$engine" -Wl,--no-as-needed -l:libtorch_cpu.so -l:libc10.so -l:libgomp.so.1
 
-# The load generator is a package of its own, so that building the module fetches none of what it needs.
-AIBENCH := benchmarks/load/.build/release/aibench
-
-.PHONY: aibench
-aibench: swift ## Build the load generator of the benchmarks
-	@echo "==> building aibench"
-	@$(SWIFT) build --package-path benchmarks/load --scratch-path benchmarks/load/.build -c release --product aibench
-
+AIBENCH := $(LOAD)/.build/release/aibench
 RAW_RUNS := $(foreach engine,onnx tf tflite torch,$(SCRATCH)/raw_run_$(engine))
 # When make began: the short suite says how long everything took, downloads and builds included.
 BENCH_BEGAN := $(shell date +%s)
@@ -271,8 +279,8 @@ lint: swift ## Check the format of the Swift sources
 
 .PHONY: clean
 clean: ## Remove what was built
-	@rm -rf $(SCRATCH) dist
+	@rm -rf $(SCRATCH) $(LOAD)/.build dist
 
 .PHONY: distclean
 distclean: clean ## Remove also benchmark results and the package lock; the cache folder stays
-	@rm -rf benchmarks/results Package.resolved
+	@rm -rf benchmarks/results Package.resolved $(LOAD)/Package.resolved
