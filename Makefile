@@ -239,8 +239,9 @@ AIBENCH := $(LOAD)/.build/release/aibench
 RAW_RUNS := $(foreach engine,onnx tf tflite torch,$(SCRATCH)/raw_run_$(engine))
 # When make began: the short suite says how long everything took, downloads and builds included.
 BENCH_BEGAN := $(shell date +%s)
-BENCH_PEERS := $(subst $(comma), ,$(or $(SYSTEMS),flask torchserve triton))
-BENCH_FULL_PEERS := $(subst $(comma), ,$(or $(SYSTEMS),flask torchserve triton mlserver))
+# Of the serving systems to compare with, those that have to be fetched.
+BENCH_PEERS := $(filter flask torchserve triton mlserver,$(subst $(comma), ,$(or $(SYSTEMS),flask torchserve triton)))
+BENCH_FULL_PEERS := $(if $(SYSTEMS),$(BENCH_PEERS),flask torchserve triton mlserver)
 SUITE = eval "$$($(BOOTSTRAP) env $(SERVER))"; PYTHONPATH=benchmarks:Tests/integration \
 	"$$($(BOOTSTRAP) path bench-venv)" -m suite
 SUITE_ARGS = --server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so --aibench $(AIBENCH) --raw $(SCRATCH) \
@@ -249,12 +250,12 @@ RUN_ARGS = --began $(BENCH_BEGAN) --systems "$(SYSTEMS)" --scenarios "$(SCENARIO
 
 .PHONY: bench
 bench: build aibench $(SCRATCH)/raw_run_onnx ## Compare with three serving systems and the floor, and write a report
-	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv debian-torch $(filter-out none,$(BENCH_PEERS))
+	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv debian-torch $(BENCH_PEERS)
 	@$(SUITE) run --short --engines $(or $(ENGINES),onnx) $(RUN_ARGS)
 
 .PHONY: bench-full
 bench-full: module engines aibench $(RAW_RUNS) ## Measure all scenarios, engines and serving systems, and write a report
-	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv $(MODEL_MAKERS) $(filter-out none,$(BENCH_FULL_PEERS))
+	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv $(MODEL_MAKERS) $(BENCH_FULL_PEERS)
 	@$(SUITE) run --engines "$(ENGINES)" $(RUN_ARGS)
 
 .PHONY: bench-smoke

@@ -6,6 +6,7 @@ from suite.measuring import Bench, requests_of
 from suite.registry import OURS, ours, peers
 from suite.scenarios.scenario import Scenario
 from suite.serving import ServingSystem, Workload
+from suite.systems.redisai import RedisAI
 
 PLAIN, BATCHED = "one by one", "batched"
 
@@ -20,8 +21,8 @@ def run(bench: Bench) -> None:
 
 
 def measure(bench: Bench, system: ServingSystem) -> None:
-    # Peers do more with batching, ours does not need it.
-    workload = Workload(reference="none", batching=system.name != OURS)
+    # Other kinds of servers do more with batching.
+    workload = Workload(reference="none", batching=not isinstance(system, RedisAI))
     variant = BATCHED if workload.batching else PLAIN
     with bench.started(system, workload) as running:
         requests = requests_of(running, workload)

@@ -9,6 +9,7 @@ from suite.registry import OURS, ours, peers
 from suite.results import throughput
 from suite.scenarios.scenario import Scenario
 from suite.serving import RunningSystem, ServingSystem, Workload
+from suite.systems.redisai import RedisAI
 
 PLAIN, BATCHED = "one by one", "batched"
 # Records of the open loop are told apart by this prefix; their point is the share of the maximum.
@@ -23,7 +24,8 @@ def run(bench: Bench) -> None:
     for batching in bench.settings.pick((False,), (False, True)):
         measure(bench, ours(bench.settings), Workload(batching=batching), BATCHED if batching else PLAIN)
     for peer in peers(bench.settings):
-        for batching in bench.settings.pick((True,), (False, True)):
+        both = isinstance(peer, RedisAI) or not bench.settings.short
+        for batching in (False, True) if both else (True,):
             try:
                 measure(bench, peer, Workload(batching=batching), BATCHED if batching else PLAIN)
             except BenchmarkError as error:
