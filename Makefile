@@ -126,10 +126,10 @@ test-unit: swift engines ## Run the unit tests
 
 .PHONY: test-bench
 test-bench: ## Run the tests of the benchmark suite
-	@$(BOOTSTRAP) ensure bench-venv
+	@$(BOOTSTRAP) ensure bench-venv redis7 flask tensorflow-serving-api
 	@mkdir -p $(REPORTS)
 	@echo "==> tests of the benchmark suite"
-	@PYTHONPATH=benchmarks:Tests/integration "$$($(BOOTSTRAP) path bench-venv)" -m pytest benchmarks/tests \
+	@eval "$$($(BOOTSTRAP) env redis7)"; PYTHONPATH=benchmarks:Tests/integration "$$($(BOOTSTRAP) path bench-venv)" -m pytest benchmarks/tests \
 		--rootdir=benchmarks -p no:cacheprovider --junitxml=$(REPORTS)/bench.xml
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/bench.xml
 
@@ -235,14 +235,13 @@ $(SCRATCH)/raw_run_torch: $(RAW)/raw_run_torch.cpp $(RAW)/raw_run.h
 		$(CXX) -std=c++20 $(RAW_FLAGS) -isystem "$$engine/include" -isystem "$$engine/include/torch/csrc/api/include" \
 			-o $@ $< -L"$$engine" -Wl,-rpath,"$$engine" -Wl,--no-as-needed -l:libtorch_cpu.so -l:libc10.so -l:libgomp.so.1
 
-# The load generator is a package of its own, so that building the module fetches none of what it needs.
-AIBENCH := benchmarks/load/.build/release/aibench
-
+AIBENCH := $(LOAD)/.build/release/aibench
 RAW_RUNS := $(foreach engine,onnx tf tflite torch,$(SCRATCH)/raw_run_$(engine))
 # When make began: the short suite says how long everything took, downloads and builds included.
 BENCH_BEGAN := $(shell date +%s)
-BENCH_PEERS := $(subst $(comma), ,$(or $(SYSTEMS),flask torchserve triton))
-BENCH_FULL_PEERS := $(subst $(comma), ,$(or $(SYSTEMS),flask torchserve triton mlserver))
+# Of the serving systems to compare with, those that have to be fetched.
+BENCH_PEERS := $(filter flask torchserve triton mlserver,$(subst $(comma), ,$(or $(SYSTEMS),flask torchserve triton)))
+BENCH_FULL_PEERS := $(if $(SYSTEMS),$(BENCH_PEERS),flask torchserve triton mlserver)
 SUITE = eval "$$($(BOOTSTRAP) env $(SERVER))"; PYTHONPATH=benchmarks:Tests/integration \
 	"$$($(BOOTSTRAP) path bench-venv)" -m suite
 SUITE_ARGS = --server "$$($(BOOTSTRAP) path $(SERVER))" --module dist/redisai.so --aibench $(AIBENCH) --raw $(SCRATCH) \
@@ -251,12 +250,12 @@ RUN_ARGS = --began $(BENCH_BEGAN) --systems "$(SYSTEMS)" --scenarios "$(SCENARIO
 
 .PHONY: bench
 bench: build aibench $(SCRATCH)/raw_run_onnx ## Compare with three serving systems and the floor, and write a report
-	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv debian-torch $(filter-out none,$(BENCH_PEERS))
+	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv debian-torch $(BENCH_PEERS)
 	@$(SUITE) run --short --engines $(or $(ENGINES),onnx) $(RUN_ARGS)
 
 .PHONY: bench-full
 bench-full: module engines aibench $(RAW_RUNS) ## Measure all scenarios, engines and serving systems, and write a report
-	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv $(MODEL_MAKERS) $(filter-out none,$(BENCH_FULL_PEERS))
+	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVER)) bench-venv $(MODEL_MAKERS) $(BENCH_FULL_PEERS)
 	@$(SUITE) run --engines "$(ENGINES)" $(RUN_ARGS)
 
 .PHONY: bench-smoke

@@ -30,6 +30,15 @@ import Testing
         #expect(!followsFromShapes(model([ONNX.node(operation, ["x"], ["y"])])))
     }
 
+    @Test(arguments: ["Reshape", "Slice", "Squeeze", "Unsqueeze"])
+    func `what says the shape of an output must be constant`(operation: String) {
+        let node = ONNX.node(operation, ["x", "s"], ["y"])
+        #expect(!followsFromShapes(model([node])))
+        let constant = ONNX.tensor("s", .int64, [1], [Int64(1)])
+        let graph = ONNX.graph([node], inputs: [ONNX.value("x", .float, [nil])], initializers: [constant])
+        #expect(followsFromShapes(ONNX.model(graph)))
+    }
+
     @Test func `one such operator among others is enough`() {
         let nodes = [ONNX.node("Relu", ["x"], ["z"]), ONNX.node("NonZero", ["z"], ["y"])]
         #expect(followsFromShapes(model([nodes[0]])))

@@ -9,6 +9,7 @@
 
 import argparse
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ SHORT_PEERS = ("flask", "torchserve", "triton")
 
 def main(words: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(words)
+    # Servers end with what started them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return arguments.action(arguments)
     except BenchmarkError as error:

@@ -75,7 +75,7 @@ def test_peers_are_compared_with_their_best(results: Results, add: Callable[...,
         add("clients", "redisai", clients.PLAIN, count, loaded(10, rate, p50))
     add("clients", "redisai", clients.OPEN + clients.PLAIN, 0.7, loaded(10, 99_999))
     for count, rate, p50 in ((16, 2_000, 6_000), (64, 5_000, 12_000)):
-        add("clients", "torchserve", clients.OWN, count, loaded(200, rate, p50))
+        add("clients", "torchserve", clients.BATCHED, count, loaded(200, rate, p50))
     throughput, speed_up = only(results, 4)
     assert throughput.value == pytest.approx(12)
     assert throughput.met
@@ -107,7 +107,7 @@ def test_the_full_suite_has_no_time_limit(results: Results) -> None:
 
 def test_table_names_both_sides(results: Results, add: Callable[..., None]) -> None:
     add("clients", "redisai", clients.PLAIN, 64, loaded(10, 50_000))
-    add("clients", "torchserve", clients.OWN, 64, loaded(200, 10_000))
+    add("clients", "torchserve", clients.BATCHED, 64, loaded(200, 10_000))
     results.bars = [bar.as_json() for bar in bars.all_bars(results)]
     (line,) = [line for line in bars.table(results) if "best throughput" in line]
     assert "50,000/s; torchserve 10,000/s at 64 clients" in line

@@ -20,7 +20,7 @@ def measured() -> Results:
         add("hot-path", "engine", "onnx", point, {"run_us": 4}, {"run_us": 4})
     for count in (16, 64):
         add("clients", "redisai", clients.PLAIN, count, loaded(10, 50_000))
-        add("clients", "torchserve", clients.OWN, count, loaded(200, 5_000, errors={"503 <busy>": 3}))
+        add("clients", "torchserve", clients.BATCHED, count, loaded(200, 5_000, errors={"503 <busy>": 3}))
     for share in (0.4, 0.7):
         add("clients", "redisai", clients.OPEN + clients.PLAIN, share, loaded(10, 50_000 * share))
     results.problems.append({"scenario": "reference", "text": "it could not be measured"})

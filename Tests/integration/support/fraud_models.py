@@ -77,7 +77,7 @@ def onnx_model(reference: int = INPUTS["reference"]) -> bytes:
     features = list(widths)
     nodes = []
     if reference > INPUTS["reference"]:
-        constants |= {
+        constants = constants | {
             name: np.array([value], np.int64)
             for name, value in (("first", 0), ("end", reference), ("axis", 1), ("stride", stride(reference)))
         }

@@ -6,8 +6,9 @@ from suite.measuring import Bench, requests_of
 from suite.registry import OURS, ours, peers
 from suite.scenarios.scenario import Scenario
 from suite.serving import ServingSystem, Workload
+from suite.systems.redisai import RedisAI
 
-PLAIN, OWN = "one by one", "own tuning"
+PLAIN, BATCHED = "one by one", "batched"
 
 
 def run(bench: Bench) -> None:
@@ -20,8 +21,9 @@ def run(bench: Bench) -> None:
 
 
 def measure(bench: Bench, system: ServingSystem) -> None:
-    workload = Workload(reference="none")
-    variant = PLAIN if system.name == OURS else OWN
+    # Other kinds of servers do more with batching.
+    workload = Workload(reference="none", batching=not isinstance(system, RedisAI))
+    variant = BATCHED if workload.batching else PLAIN
     with bench.started(system, workload) as running:
         requests = requests_of(running, workload)
         if system.name != OURS:

@@ -9,10 +9,9 @@ from suite.registry import OURS, ours, peers
 from suite.results import throughput
 from suite.scenarios.scenario import Scenario
 from suite.serving import RunningSystem, ServingSystem, Workload
+from suite.systems.redisai import RedisAI
 
 PLAIN, BATCHED = "one by one", "batched"
-# Peers batch, or not, as suits them best.
-OWN = "own tuning"
 # Records of the open loop are told apart by this prefix; their point is the share of the maximum.
 OPEN = "open loop, "
 MOST = 160
@@ -25,10 +24,12 @@ def run(bench: Bench) -> None:
     for batching in bench.settings.pick((False,), (False, True)):
         measure(bench, ours(bench.settings), Workload(batching=batching), BATCHED if batching else PLAIN)
     for peer in peers(bench.settings):
-        try:
-            measure(bench, peer, Workload(), OWN)
-        except BenchmarkError as error:
-            bench.problem(f"{peer.title}: {error}")
+        both = isinstance(peer, RedisAI) or not bench.settings.short
+        for batching in (False, True) if both else (True,):
+            try:
+                measure(bench, peer, Workload(batching=batching), BATCHED if batching else PLAIN)
+            except BenchmarkError as error:
+                bench.problem(f"{peer.title}: {error}")
 
 
 def measure(bench: Bench, system: ServingSystem, workload: Workload, variant: str) -> None:

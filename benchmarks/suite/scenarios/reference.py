@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 
+from suite import models
 from suite.errors import BenchmarkError
 from suite.load import Closed
 from suite.measuring import Bench, requests_of
@@ -9,7 +10,7 @@ from suite.registry import ours, peers
 from suite.scenarios.scenario import Scenario
 from suite.serving import ServingSystem, Workload
 
-PLAIN, OWN = "one by one", "own tuning"
+PLAIN, ENGINE = "one by one", "onnx"
 CLIENTS = 16
 KB = 1024
 SIZES = (KB, 4 * KB, 16 * KB, 64 * KB, 256 * KB, KB * KB, 4 * KB * KB)
@@ -47,6 +48,7 @@ def measure_ours(bench: Bench) -> None:
             requests = requests_of(running, workload(size))
             subjects.append(bench.loaded("redisai", PLAIN, size, running, requests, Closed(CLIENTS)))
             subjects.append(bench.echoed(PLAIN, size, running, requests, Closed(CLIENTS)))
+            subjects.append(bench.engine(ENGINE, ENGINE, size, models.onnx_model(workload(size))))
         bench.alternate(subjects)
 
 
@@ -55,7 +57,7 @@ def measure_peer(bench: Bench, peer: ServingSystem, size: int) -> None:
     with bench.started(peer, work) as running:
         requests = requests_of(running, work)
         bench.warm(peer, running, requests)
-        subject = bench.loaded(peer.name, OWN, size, running, requests, Closed(CLIENTS))
+        subject = bench.loaded(peer.name, PLAIN, size, running, requests, Closed(CLIENTS))
         bench.alternate([subject], bench.rounds_of(peer))
 
 

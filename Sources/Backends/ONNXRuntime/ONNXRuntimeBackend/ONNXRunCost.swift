@@ -29,15 +29,20 @@ enum ONNXRunCost {
         guard let name = text(4, in: node) else { return false }
         switch text(7, in: node) ?? "" {
         case "", "ai.onnx":
-            if name == "Reshape" {
-                let inputs = contents(of: 1, in: node)
-                return inputs.count == 2 && constants.contains(String(decoding: inputs[1], as: UTF8.self))
+            if shapedByInputs.contains(name) {
+                // Before some versions these were attributes, and there are no further inputs.
+                return contents(of: 1, in: node).dropFirst().allSatisfy {
+                    $0.isEmpty || constants.contains(String(decoding: $0, as: UTF8.self))
+                }
             }
             return operators.contains(name)
         case "ai.onnx.ml": return machineLearningOperators.contains(name)
         default: return false
         }
     }
+
+    /// What follows the first input says what shape the output has: that must not be for clients to say.
+    private static let shapedByInputs: Set<String> = ["Reshape", "Slice", "Squeeze", "Unsqueeze"]
 
     private static let operators: Set<String> = [
         "Abs", "Add", "And", "ArgMax", "ArgMin", "AveragePool", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat",
