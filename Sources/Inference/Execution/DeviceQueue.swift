@@ -166,10 +166,10 @@ public final class DeviceQueue: @unchecked Sendable {
         counts.batchedRequests += batch.members.count
     }
 
-    /// The next job, for a caller that runs it itself: if it is a batch that `isWanted`, and no worker has anything to do.
-    func takeBatchIfIdle(_ isWanted: (Batch) -> Bool) -> Batch? {
+    /// The next job, for a caller that runs it itself: if it is a batch that `isWanted`.
+    func takeBatch(_ isWanted: (Batch) -> Bool) -> Batch? {
         let (taken, dropped) = lock.withLock { () -> (Batch?, [(step: ReadyStep, reason: InferenceRequest.Ending)]) in
-            guard !isStopping, !workers.isEmpty, idleCount == workers.count, let next = waiting.nextBatch,
+            guard !isStopping, let next = waiting.nextBatch,
                 isWanted(next),
                 case .batch(let batch) = waiting.next(clock.now())
             else { return (nil, takeDropped()) }

@@ -3,10 +3,11 @@ internal import Tensors
 
 /// Runs what costs less than handing it over, in the thread that serves clients.
 ///
-/// Only models qualify whose cost follows from the shapes of their inputs and is known from earlier runs, and only while the
-/// workers of their queue have nothing to do. A request that is alone is run at once; batches are run at the end of the round
-/// of the server's events in which they gathered. All runs of a round together have a budget, so that other clients do not wait
-/// longer than that. Main thread only.
+/// Only models qualify whose cost follows from the shapes of their inputs and is known from earlier runs. A request that is
+/// alone is run at once; batches are run at the end of the round of the server's events in which they gathered. All runs of a
+/// round together have a budget, so that other clients do not wait longer than that. Workers may be busy meanwhile: a short run
+/// need not wait for a long one, and a queue that has come to be longer than workers can cope with gets shorter again. Main
+/// thread only.
 final class InlineExecution: @unchecked Sendable {
     /// A run that costs more gains nothing: handing it over costs about as much.
     static let runLimit = 50_000
@@ -71,7 +72,7 @@ final class InlineExecution: @unchecked Sendable {
             let inputs = plan.inputs(ofStep: 0)
         else { return nil }
         let signature = RunCosts.signature(of: inputs)
-        guard isAffordable(model.costs.estimate(signature)), model.readyQueue?.isIdle == true else { return nil }
+        guard isAffordable(model.costs.estimate(signature)), model.readyQueue != nil else { return nil }
         return Run(model: model, inputs: inputs, outputs: plan.steps[0].outputs, signature: signature)
     }
 
@@ -96,7 +97,7 @@ final class InlineExecution: @unchecked Sendable {
 
     /// Runs batches that have gathered in `queue`, as far as they are cheap.
     func runBatches(in queue: DeviceQueue) {
-        while remaining > 0, let batch = queue.takeBatchIfIdle({ isAffordable($0.costEstimate) }) {
+        while remaining > 0, let batch = queue.takeBatch({ isAffordable($0.costEstimate) }) {
             let costs = batch.model.flatMap { batch.costs(of: $0) }
             let start = clock.now()
             let ends = runner.run(.batch(batch))

@@ -34,7 +34,7 @@ final class RunCosts: Sendable {
     func distrust(_ signature: Int) {
         let index = Self.index(signature)
         entries.withLock { entries in
-            if entries[index].signature == signature { entries[index].missingRuns = 32 * Self.provingRuns }
+            if entries[index].signature == signature { entries[index].missingRuns = 8 * Self.provingRuns }
         }
     }
 
