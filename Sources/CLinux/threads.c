@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -28,4 +29,9 @@ bool linux_thread_join(pthread_t thread, int seconds) {
     clock_gettime(CLOCK_REALTIME, &limit);
     limit.tv_sec += seconds;
     return pthread_timedjoin_np(thread, NULL, &limit) == 0;
+}
+
+int linux_processor_count(void) {
+    cpu_set_t processors;
+    return sched_getaffinity(0, sizeof processors, &processors) == 0 ? CPU_COUNT(&processors) : 1;
 }

@@ -91,8 +91,8 @@ def test_large_reference_data(results: Results, add: Callable[..., None]) -> Non
 
 
 def test_medium_model(results: Results, add: Callable[..., None]) -> None:
-    add("medium", "redisai", medium.ONE_THREAD, 2, loaded(40_000, rate=24))
-    add("medium", "engine", medium.ONE_THREAD, 2, {"wall_us": 40_000})
+    add("medium", "redisai", medium.DEFAULT, 2, loaded(40_000, rate=24))
+    add("medium", "engine", medium.DEFAULT, 2, {"wall_us": 40_000})
     throughput, ping = only(results, 7)
     assert throughput.value == pytest.approx(0.96)
     assert throughput.met

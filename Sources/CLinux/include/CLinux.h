@@ -20,6 +20,9 @@ long linux_thread_preemptions(void);
 // Joins a thread, waiting `seconds` at most. Returns whether it has ended.
 bool linux_thread_join(pthread_t thread, int seconds);
 
+// Processors that the process may use, at least 1.
+int linux_processor_count(void);
+
 // MARK: Processes
 
 // A file that exists in memory only, closed in other programs. Returns a descriptor, or -1.

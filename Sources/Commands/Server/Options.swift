@@ -95,6 +95,10 @@ enum Options {
         return word.matches("YES") || word.matches("NO")
     }
 
+    /// All processors but one, which is left to the thread that serves clients: where engines keep all of them busy, it waits
+    /// for milliseconds whenever it wakes up.
+    private static var defaultIntraOpParallelism: Int { max(1, EngineSettings.processorCount - 1) }
+
     /// The engine's configuration as the options say.
     static func engineConfiguration(
         _ line: LoadLine, trustedBackendsPath: String?, modelCheckProgram: String?
@@ -108,7 +112,8 @@ enum Options {
         configuration.loadLimit = maxPendingLoads.value
         configuration.runTimeout = modelExecutionTimeout.value
         configuration.inlineBudget = inlineExecutionBudget.value
-        configuration.engineSettings.intraOpParallelism = intraOpParallelism.value
+        configuration.engineSettings.intraOpParallelism =
+            intraOpParallelism.value == 0 ? defaultIntraOpParallelism : intraOpParallelism.value
         configuration.engineSettings.interOpParallelism = interOpParallelism.value
         configuration.engineSettings.memoryLimit = backendMemoryLimit.value * 1_000_000
         configuration.engineSettings.allowsUnsafeOperations = line.allowsUnsafeOperations

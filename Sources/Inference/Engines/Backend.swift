@@ -1,3 +1,4 @@
+internal import CLinux
 public import Tensors
 
 /// An inference engine whose library has been loaded.
@@ -125,4 +126,7 @@ public struct EngineSettings: Sendable {
     public var usesTensorRT = false
 
     public init() {}
+
+    /// Processors that the process may use.
+    public static var processorCount: Int { Int(linux_processor_count()) }
 }

@@ -55,8 +55,8 @@ final class ONNXRuntimeLibrary: @unchecked Sendable {
         // Sessions run their operators one after the other unless told otherwise: no threads for what is not done.
         let interOpThreads = max(1, settings.interOpParallelism)
         try check(api, Ort_SetGlobalInterOpNumThreads(api, threading, Int32(clamping: interOpThreads)))
-        // Idle threads sleep: the processors belong to the server.
-        try check(api, Ort_SetGlobalSpinControl(api, threading, 0))
+        // Within runs only, see `ONNXSession`: idle threads sleep, the processors belong to the server.
+        try check(api, Ort_SetGlobalSpinControl(api, threading, 1))
         return try makeHandle(api) {
             // A failing run is the client's news, not the server log's: it goes into the reply.
             Ort_CreateEnvWithGlobalThreadPools(api, ORT_LOG_FATAL, "redisai", threading, $0)

@@ -57,10 +57,13 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
         // Weights that the engine has repacked through its allocator are not kept a second time.
         weights.reduce(to: max(0, uncountedBytes - counted))
         memoryUsage = max(counted, uncountedBytes)
+        // What building has let go of is not what runs will ask for.
+        connx_allocator_trim(library.allocator)
     }
 
     deinit {
         Ort_ReleaseSession(library.api, session)
+        connx_allocator_trim(library.allocator)
     }
 
     private static func makeOptions(
@@ -77,6 +80,8 @@ final class ONNXSession: LoadedModel, @unchecked Sendable {
             try ONNXExecutionProvider.add(to: options, for: device, library, usesTensorRT: settings.usesTensorRT)
             // The allocator registered with the environment: memory is counted and limited.
             try check(api, Ort_AddSessionConfigEntry(api, options, "session.use_env_allocators", "1"))
+            // The engine's threads look out for work while a run goes on, and sleep as soon as it has ended.
+            try check(api, Ort_AddSessionConfigEntry(api, options, "session.force_spinning_stop", "1"))
             // Bytes that look like the library's own binary format are not to choose another parser.
             try check(api, Ort_AddSessionConfigEntry(api, options, "session.load_model_format", "ONNX"))
         } catch {

@@ -214,6 +214,9 @@ void connx_allocator_add_accesses(ConnxAllocator *allocator, size_t count);
 // would exceed the limit.
 int connx_allocator_charge(ConnxAllocator *allocator, int64_t bytes);
 
+// Gives back the large blocks that are kept for the next run.
+void connx_allocator_trim(ConnxAllocator *allocator);
+
 // Net bytes that the calling thread has allocated so far: the difference over a piece of work tells its cost.
 int64_t connx_allocator_thread_bytes(void);
 
