@@ -22,7 +22,8 @@ final class ONNXRunFrame: @unchecked Sendable {
     }
 
     private let library: ONNXRuntimeLibrary
-    private let block: UnsafeMutableRawBufferPointer
+    /// Of the server's memory, as tensors are: the engine has not asked for it, and does not count it.
+    private let base: UnsafeMutableRawPointer
     private let values: UnsafeMutableBufferPointer<OpaquePointer?>
     private var inputs: [Place] = []
     private var outputs: [Place] = []
@@ -35,11 +36,13 @@ final class ONNXRunFrame: @unchecked Sendable {
         guard tensors.count == inputs.count + outputs.count, tensors.allSatisfy({ $0.dataType != .string }),
             tensors.allSatisfy({ $0.byteCount > 0 && $0.byteCount <= Self.byteLimit }), size <= 2 * Self.byteLimit,
             let options = try? ONNXRunOptions(library.api),
-            connx_allocator_charge(library.allocator, Int64(size)) != 0
+            let base = TensorAllocator.shared.allocate(size + Self.alignment)
         else { return nil }
         self.library = library
         self.options = options
-        block = .allocate(byteCount: size, alignment: Self.alignment)
+        self.base = base
+        let start = base + (-Int(bitPattern: base)) & (Self.alignment - 1)
+        let block = UnsafeMutableRawBufferPointer(start: start, count: size)
         values = .allocate(capacity: tensors.count)
         values.initialize(repeating: nil)
         var offset = 0
@@ -58,8 +61,7 @@ final class ONNXRunFrame: @unchecked Sendable {
     deinit {
         for case let value? in values { Ort_ReleaseValue(library.api, value) }
         values.deallocate()
-        _ = connx_allocator_charge(library.allocator, -Int64(block.count))
-        block.deallocate()
+        TensorAllocator.shared.deallocate(base)
     }
 
     private static func room(for byteCount: Int) -> Int {
