@@ -126,9 +126,6 @@ public final class DeviceQueue: @unchecked Sendable {
 
     var counters: Counters { lock.withLock { counts } }
 
-    /// Whether nothing waits and nothing runs.
-    var isIdle: Bool { lock.withLock { waiting.isEmpty && !workers.isEmpty && idleCount == workers.count } }
-
     /// Processor time of each worker in nanoseconds; nil where unknown.
     var processorTimes: [Int?] { lock.withLock { workers.map { $0.thread?.processorTime } } }
 

@@ -1,7 +1,6 @@
 """gunicorn with an application of Flask that runs TensorFlow: what many a team starts with.
 
-Two workers of four threads each with one TensorFlow thread per run and transaction and answer as raw FLOAT32 proved the
-fastest on two cores.
+Two workers of four threads each, one TensorFlow thread per run, transaction and answer as raw FLOAT32.
 """
 
 import os

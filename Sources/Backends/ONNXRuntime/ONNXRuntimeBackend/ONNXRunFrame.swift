@@ -9,7 +9,7 @@ internal import Tensors
 ///
 /// Only for models whose output shapes follow from those of the inputs. Used by one run at a time.
 final class ONNXRunFrame: @unchecked Sendable {
-    /// Bytes of all inputs and outputs. Copying more costs more than telling the engine where the data is.
+    /// Bytes of all inputs and outputs together. Copying more costs more than telling the engine where the data is.
     static let byteLimit = 8_192
     private static let alignment = 64
     /// Readable bytes after the last one, as tensors have them.
@@ -29,13 +29,22 @@ final class ONNXRunFrame: @unchecked Sendable {
     private var outputs: [Place] = []
     let options: ONNXRunOptions
 
-    /// Nil when the tensors are not suited, or the engine refuses them.
+    /// Whether the tensors of a run are such that a frame can take them. Asked after every run without one.
+    static func suits(inputs: [Tensor], outputs: [Tensor?]) -> Bool {
+        var size = 0
+        func adds(_ tensor: Tensor?) -> Bool {
+            guard let tensor, tensor.dataType != .string, tensor.byteCount > 0 else { return false }
+            size &+= room(for: min(tensor.byteCount, byteLimit + 1))
+            return size <= byteLimit
+        }
+        return inputs.allSatisfy(adds) && outputs.allSatisfy(adds)
+    }
+
+    /// For tensors that ``suits(inputs:outputs:)``; nil when there is no memory, or the engine refuses them.
     init?(_ library: ONNXRuntimeLibrary, inputs: [Tensor], outputs: [Tensor?]) {
         let tensors = inputs + outputs.compactMap(\.self)
         let size = tensors.reduce(0) { $0 + Self.room(for: $1.byteCount) }
-        guard tensors.count == inputs.count + outputs.count, tensors.allSatisfy({ $0.dataType != .string }),
-            tensors.allSatisfy({ $0.byteCount > 0 && $0.byteCount <= Self.byteLimit }), size <= 2 * Self.byteLimit,
-            let options = try? ONNXRunOptions(library.api),
+        guard let options = try? ONNXRunOptions(library.api),
             let base = TensorAllocator.shared.allocate(size + Self.alignment)
         else { return nil }
         self.library = library
@@ -138,7 +147,7 @@ final class ONNXRunFrames: Sendable {
 
     /// Notes a run without a frame: shapes that come twice in a row get one.
     func learn(_ library: ONNXRuntimeLibrary, inputs: [Tensor], outputs: [Tensor?]) {
-        guard inputs.allSatisfy({ $0.byteCount <= ONNXRunFrame.byteLimit }) else { return }
+        guard ONNXRunFrame.suits(inputs: inputs, outputs: outputs) else { return }
         let signature = inputs.map(\.shape)
         let isRepeated = state.withLock { state in
             if state.lastSignature == signature { return true }
