@@ -222,6 +222,7 @@ typedef struct RedisModuleCommandInfo {
     X(int, SubscribeToServerEvent, (RedisModuleCtx * ctx, RedisModuleEvent event, RedisModuleEventCallback callback), \
       (ctx, event, callback))                                                                                         \
     X(int, EventLoopAddOneShot, (RedisModuleEventLoopOneShotFunc function, void *user_data), (function, user_data))   \
+    X(int, AvoidReplicaTraffic, (void), ())                                                                           \
     /* Strings */                                                                                                     \
     X(RedisModuleString *, CreateString, (RedisModuleCtx * ctx, const char *bytes, size_t length),                    \
       (ctx, bytes, length))                                                                                           \
