@@ -24,7 +24,7 @@ from support.resp import OK, ConnectionClosed, RawClient, Status
 from support.server import Server, ServerKind, kinds_from_environment, module_from_environment, tail
 from support.wait import eventually
 
-from reliability.chaos_clients import Load
+from reliability.chaos_clients import TRY_AGAIN, Load
 from reliability.chaos_faults import FAULTS, Fault
 from reliability.command_campaign import post_mortem
 from reliability.each_server import campaign_parser
@@ -106,10 +106,11 @@ class Chaos:
         self, fault: Fault, random: Random, load: Load, server: Server, link: LinkProxy
     ) -> tuple[Snapshot | None, str]:
         link.target = server.port
-        load.start(server, fault.tolerated)
+        wants_snapshot = self.mode == "rdb" and not fault.keeps_everything
+        load.start(server, (*fault.tolerated, TRY_AGAIN) if wants_snapshot else fault.tolerated)
         try:
             load.work(random)
-            snapshot = self._snapshot(load, server) if self.mode == "rdb" and not fault.keeps_everything else None
+            snapshot = self._snapshot(load, server) if wants_snapshot else None
             if snapshot is not None:
                 load.work(random)
             text = fault.strike(server, link)
