@@ -124,12 +124,15 @@ class Chaos:
         """Has the data file made while nobody writes."""
         with server.raw() as raw:
             assert raw.call("CLIENT", "PAUSE", 60_000, "WRITE") == OK
-            # Whoever waits for an answer now has been kept from writing, or has written and will read the answer.
-            time.sleep(0.05)
-            states = [list(ledger.possible) for ledger in load.ledgers]
-            digest = raw.call("DEBUG", "DIGEST")
-            assert raw.call("BGSAVE") == Status("Background saving started")
-            assert raw.call("CLIENT", "UNPAUSE") == OK
+            try:
+                # Whoever waits for an answer now has been kept from writing, or has written and will read the answer.
+                time.sleep(0.05)
+                states = [list(ledger.possible) for ledger in load.ledgers]
+                digest = raw.call("DEBUG", "DIGEST")
+                # A copy for the replica may be under way.
+                eventually(lambda: raw.call("BGSAVE") == Status("Background saving started"), "a save begins", 20)
+            finally:
+                assert raw.call("CLIENT", "UNPAUSE") == OK
             eventually(lambda: server.info("persistence")["rdb_bgsave_in_progress"] == "0", "the file is made")
             assert server.info("persistence")["rdb_last_bgsave_status"] == "ok"
         return Snapshot(digest, states)
