@@ -220,8 +220,7 @@ extension InferenceEngine {
         into readiness: Readiness<Loaded>,
         build: @escaping @Sendable (RunWatch) throws(InferenceError) -> (Loaded, DeviceQueue)
     ) {
-        loader.submit { watch in
-            guard !readiness.isAbandoned else { return }
+        loader.submit(isWanted: { !readiness.isAbandoned }) { watch in
             let result = Result { () throws(InferenceError) in try build(watch) }
             for waiter in readiness.finish(consume result) { waiter() }
         }
@@ -236,6 +235,9 @@ extension InferenceEngine {
             throw .couldNotLoadBackend
         }
         let limit = configuration.loadLimit
+        if loader.depth < limit { return }
+        // An append-only file, read back, has brought every model that a key ever held.
+        loader.dropUnwanted()
         guard loader.depth < limit else { throw .tooManyLoads(limit: limit) }
     }
 

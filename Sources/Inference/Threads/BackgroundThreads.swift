@@ -11,7 +11,7 @@ final class BackgroundThreads: @unchecked Sendable {
 
     // Guarded by `lock`.
     private let lock = ConditionLock()
-    private var jobs = Deque<Job>()
+    private var jobs = Deque<(isWanted: @Sendable () -> Bool, run: Job)>()
     private var isStopping = false
     private var workers: [(thread: WorkerThread, watch: RunWatch)] = []
 
@@ -37,11 +37,23 @@ final class BackgroundThreads: @unchecked Sendable {
     /// Jobs that wait for a thread.
     var depth: Int { lock.withLock { jobs.count } }
 
-    func submit(_ job: @escaping Job) {
+    /// Adds a job. `isWanted` is asked before it begins, in any thread.
+    func submit(isWanted: @escaping @Sendable () -> Bool = { true }, _ job: @escaping Job) {
         lock.withLock {
-            jobs.append(job)
+            jobs.append((isWanted, job))
             lock.signal()
         }
+    }
+
+    /// Forgets jobs that nobody wants any more.
+    func dropUnwanted() {
+        // What they hold goes outside of the lock.
+        let dropped = lock.withLock { () -> Deque<(isWanted: @Sendable () -> Bool, run: Job)> in
+            let all = jobs
+            jobs.removeAll { !$0.isWanted() }
+            return all
+        }
+        _ = consume dropped
     }
 
     /// Has `body` run by one of the threads and waits for its result; nil when the threads are being stopped. Not to be
@@ -66,7 +78,7 @@ final class BackgroundThreads: @unchecked Sendable {
         return workers.allSatisfy { $0.thread.join(withinSeconds: seconds) }
     }
 
-    private func next() -> Job? {
+    private func next() -> (isWanted: @Sendable () -> Bool, run: Job)? {
         lock.withLock {
             while jobs.isEmpty && !isStopping { lock.wait() }
             return isStopping ? nil : jobs.popFirst()
@@ -74,6 +86,8 @@ final class BackgroundThreads: @unchecked Sendable {
     }
 
     private func work(_ watch: RunWatch) {
-        while let job = next() { job(watch) }
+        while let job = next() {
+            if job.isWanted() { job.run(watch) }
+        }
     }
 }
