@@ -220,10 +220,13 @@ extension InferenceEngine {
         into readiness: Readiness<Loaded>,
         build: @escaping @Sendable (RunWatch) throws(InferenceError) -> (Loaded, DeviceQueue)
     ) {
-        loader.submit(isWanted: { !readiness.isAbandoned }) { watch in
-            let result = Result { () throws(InferenceError) in try build(watch) }
-            for waiter in readiness.finish(consume result) { waiter() }
-        }
+        loader.submit(
+            BackgroundThreads.Job(
+                isWanted: { !readiness.isAbandoned },
+                run: { watch in
+                    let result = Result { () throws(InferenceError) in try build(watch) }
+                    for waiter in readiness.finish(consume result) { waiter() }
+                }))
     }
 
     /// Refuses at once what need not be tried: an artifact for an engine that is not there, or a further one while too

@@ -3,7 +3,11 @@ internal import DequeModule
 /// Threads for what takes long and must not be done where clients are served: building models, or giving their memory
 /// back. Jobs are started in the order they come.
 final class BackgroundThreads: @unchecked Sendable {
-    typealias Job = @Sendable (RunWatch) -> Void
+    /// What a thread is to do, unless nobody wants it any more by then.
+    struct Job: Sendable {
+        var isWanted: @Sendable () -> Bool = { true }
+        let run: @Sendable (RunWatch) -> Void
+    }
 
     private let name: String
     private let priority: WorkerThread.Priority
@@ -11,7 +15,7 @@ final class BackgroundThreads: @unchecked Sendable {
 
     // Guarded by `lock`.
     private let lock = ConditionLock()
-    private var jobs = Deque<(isWanted: @Sendable () -> Bool, run: Job)>()
+    private var jobs = Deque<Job>()
     private var isStopping = false
     private var workers: [(thread: WorkerThread, watch: RunWatch)] = []
 
@@ -37,10 +41,13 @@ final class BackgroundThreads: @unchecked Sendable {
     /// Jobs that wait for a thread.
     var depth: Int { lock.withLock { jobs.count } }
 
-    /// Adds a job. `isWanted` is asked before it begins, in any thread.
-    func submit(isWanted: @escaping @Sendable () -> Bool = { true }, _ job: @escaping Job) {
+    func submit(_ run: @escaping @Sendable (RunWatch) -> Void) {
+        submit(Job(run: run))
+    }
+
+    func submit(_ job: Job) {
         lock.withLock {
-            jobs.append((isWanted, job))
+            jobs.append(job)
             lock.signal()
         }
     }
@@ -48,12 +55,12 @@ final class BackgroundThreads: @unchecked Sendable {
     /// Forgets jobs that nobody wants any more.
     func dropUnwanted() {
         // What they hold goes outside of the lock.
-        let dropped = lock.withLock { () -> Deque<(isWanted: @Sendable () -> Bool, run: Job)> in
+        let all = lock.withLock {
             let all = jobs
             jobs.removeAll { !$0.isWanted() }
             return all
         }
-        _ = consume dropped
+        _ = consume all
     }
 
     /// Has `body` run by one of the threads and waits for its result; nil when the threads are being stopped. Not to be
@@ -78,7 +85,7 @@ final class BackgroundThreads: @unchecked Sendable {
         return workers.allSatisfy { $0.thread.join(withinSeconds: seconds) }
     }
 
-    private func next() -> (isWanted: @Sendable () -> Bool, run: Job)? {
+    private func next() -> Job? {
         lock.withLock {
             while jobs.isEmpty && !isStopping { lock.wait() }
             return isStopping ? nil : jobs.popFirst()
