@@ -20,21 +20,21 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
     }
 
     private var outputs: [Output]
-    private let answer: Answer
+    private var answer: Answer
     /// Whether nobody but the client would notice that it is not carried out.
     private let concernsClientOnly: Bool
     private var request: InferenceRequest?
 
-    /// Carries `plan` out, and blocks the client of `context` until that has been done.
+    /// Carries `plan` out, and blocks the client of `context` until that has been done. Takes what the plan holds.
     static func start(
-        _ plan: consuming RequestPlan, outputs: [Output], answer: Answer, timeout: Int?, _ context: CommandContext
+        _ plan: inout RequestPlan, outputs: [Output], answer: Answer, timeout: Int?, _ context: CommandContext
     ) throws(CommandError) -> Reply {
         let engine = InferenceEngine.shared
-        var plan = plan
         if let outcome = engine.carryOutInline(&plan) { return try finish(outcome, outputs, answer, context) }
         let operation = PendingRequest(plan, outputs: outputs, answer: answer)
         let request = InferenceRequest(plan, timeout: timeout, receiver: operation)
         operation.request = request
+        plan = RequestPlan(capacity: 0)
         // From here on every outcome, a refusal by the queue included, is the operation's to answer.
         let reply = context.block(on: operation)
         engine.submit(request)
@@ -60,6 +60,8 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
     override func finish(_ context: CommandContext) throws(CommandError) -> Reply {
         // The worker may hold the operation a moment longer: the server's strings are to go here.
         defer { outputs = [] }
+        let answer = answer
+        self.answer = .status
         guard let outcome = request.take()?.takeOutcome() else { throw CommandError("ERR Generic error") }
         switch outcome.ending {
         case .completed: return try Self.finish(outcome, outputs, answer, context)
@@ -109,8 +111,8 @@ extension PendingRequest {
     ) throws(CommandError) -> Reply {
         var plan = RequestPlan(capacity: inputs.count + outputs.count)
         for name in inputs { _ = plan.add(try context.tensor(at: name)) }
-        let slots = plan.add(work, inputs: Array(0..<inputs.count), outputCount: outputs.count)
+        let slots = plan.add(work, inputs: 0..<inputs.count, outputCount: outputs.count)
         let outputs = zip(outputs, slots).map { Output(key: ServerString(holding: $0), slot: $1) }
-        return try start(plan, outputs: outputs, answer: .status, timeout: timeout, context)
+        return try start(&plan, outputs: outputs, answer: .status, timeout: timeout, context)
     }
 }
