@@ -130,9 +130,9 @@ public struct LockedServer {
             EINVAL where reply.hasPrefix("ERR wrong number of arguments"),
             ESPIPE where reply.contains("not allowed"), ENOSPC where reply.hasPrefix("OOM "):
             text(of: error)
-        // Redis 7.0.
-        case EACCES where reply.hasPrefix("acl verification failed, "):
-            "NOPERM " + reply
+        // Redis 7.0. Later ones say NOPERM themselves.
+        case EACCES where reply.hasPrefix("ERR acl verification failed"):
+            "NOPERM" + reply.dropFirst("ERR".count)
         default: nil
         }
     }
