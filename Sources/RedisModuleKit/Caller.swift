@@ -24,10 +24,8 @@ extension CommandContext {
         return .user(name: Argument(raw: name).bytes)
     }
 
-    /// Asking for the user's name ends the server where there is none.
+    /// Asking for the user's name ends the server where there is none, as in commands of other modules.
     private var hasUser: Bool {
-        // Connections have one. What else runs commands (scripts, other modules) is not to be found by its number.
-        if RedisModule_GetClientInfoById(nil, RedisModule_GetClientId(raw)) == RM_OK { return true }
         // The server refuses to run anything on behalf of nobody, before it looks for the command.
         var error: Int32 = 0
         if let reply = RedisModule_CallVector(raw, "ai.nothing", "CE", nil, 0, &error) {
@@ -36,13 +34,42 @@ extension CommandContext {
         return error != ENOTSUP
     }
 
-    /// Whether the command came over a connection from this machine: a Unix socket or a loopback address.
+    /// Whether the command came over a connection from this machine: a Unix socket or a loopback address. A command of a
+    /// script or of another module has no connection.
+    ///
+    /// Read from CLIENT LIST: Valkey 9.1 knows clients without a connection by their numbers, and dies when it is asked for
+    /// their addresses.
     public var isLocalConnection: Bool {
-        var info = RedisModuleClientInfo()
-        info.version = RM_CLIENT_INFO_VERSION
-        guard RedisModule_GetClientInfoById(&info, RedisModule_GetClientId(raw)) == RM_OK else { return false }
-        if info.flags & RM_CLIENT_UNIX_SOCKET != 0 { return true }
-        let address = withUnsafeBytes(of: &info.address) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        return address == "::1" || address.hasPrefix("127.") || address.hasPrefix("::ffff:127.")
+        let words = ["LIST", "ID", String(RedisModule_GetClientId(raw))].map { ServerString($0) }
+        let reply = withExtendedLifetime(words) {
+            var pointers: [OpaquePointer?] = words.map(\.raw)
+            var error: Int32 = 0
+            return pointers.withUnsafeMutableBufferPointer {
+                RedisModule_CallVector(raw, "CLIENT", "Ev", $0.baseAddress, $0.count, &error)
+            }
+        }
+        guard let reply else { return false }
+        defer { RedisModule_FreeCallReply(reply) }
+        guard case .text(let line) = CallReply(raw: reply).kind else { return false }
+        return ClientLine(line).isLocal
+    }
+}
+
+/// A line of CLIENT LIST: `id=3 addr=127.0.0.1:50000 laddr=127.0.0.1:6379 fd=8 name= ... flags=N ...`.
+private struct ClientLine {
+    private var fields: [Substring: Substring] = [:]
+
+    init(_ bytes: UnsafeRawBufferPointer) {
+        for field in String(decoding: bytes, as: UTF8.self).split(whereSeparator: { $0 == " " || $0 == "\n" }) {
+            let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            // The first of a name: what clients choose themselves stands behind the addresses.
+            if parts.count == 2, fields[parts[0]] == nil { fields[parts[0]] = parts[1] }
+        }
+    }
+
+    var isLocal: Bool {
+        guard let descriptor = fields["fd"], descriptor != "-1", let address = fields["addr"] else { return false }
+        if fields["flags"]?.contains("U") == true { return true }
+        return ["127.", "[::1]:", "[::ffff:127."].contains { address.hasPrefix($0) }
     }
 }

@@ -62,9 +62,6 @@ static const int RM_KEY_DELETE = 1 << 7;
 static const int RM_ACL_LOG_COMMAND = 1;
 static const int RM_ACL_LOG_KEY = 2;
 
-static const uint64_t RM_CLIENT_INFO_VERSION = 1;
-static const uint64_t RM_CLIENT_UNIX_SOCKET = 1 << 4;
-
 // Class `d` of notify-keyspace-events: what modules do to keys of their own types.
 static const int RM_NOTIFY_MODULE = 1 << 13;
 
@@ -91,16 +88,6 @@ typedef struct RedisModuleEvent {
     uint64_t dataver;
 } RedisModuleEvent;
 typedef void (*RedisModuleEventCallback)(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data);
-
-// Layout of version 1 of what is known about a client.
-typedef struct RedisModuleClientInfo {
-    uint64_t version;
-    uint64_t flags;
-    uint64_t id;
-    char address[46];
-    uint16_t port;
-    uint16_t database;
-} RedisModuleClientInfo;
 
 typedef void (*RedisModuleUserChangedFunc)(uint64_t client_id, void *private_data);
 
@@ -243,7 +230,6 @@ typedef struct RedisModuleCommandInfo {
     X(int, EventLoopAddOneShot, (RedisModuleEventLoopOneShotFunc function, void *user_data), (function, user_data))   \
     /* Clients, users and what they may do */                                                                          \
     X(unsigned long long, GetClientId, (RedisModuleCtx * ctx), (ctx))                                                 \
-    X(int, GetClientInfoById, (void *info, uint64_t id), (info, id))                                                  \
     X(RedisModuleString *, GetCurrentUserName, (RedisModuleCtx * ctx), (ctx))                                         \
     X(RedisModuleUser *, GetModuleUserFromUserName, (RedisModuleString * name), (name))                               \
     X(int, FreeModuleUser, (RedisModuleUser * user), (user))                                                          \
