@@ -4,11 +4,11 @@ internal import RedisModuleKit
 /// `AI.INFO key [RESETSTAT]` shows, or resets, what the runs of a model or script have cost.
 enum RunInfo {
     static let command = Command(
-        name: "ai.info", flags: "readonly", keys: .firstByName,
+        name: "ai.info", flags: "readonly", keys: .first(.read),
         documentation: CommandDocumentation(
             summary: "Returns or resets the run statistics of a model or script.", complexity: "O(1)", since: "1.0.0",
             arguments: [
-                DocumentedArgument("key", .text),
+                DocumentedArgument("key", .key(specification: 0)),
                 .word("RESETSTAT", optional: true),
             ]),
         entry: { runCommand($0, $1, $2, RunInfo.run) })
@@ -17,6 +17,12 @@ enum RunInfo {
         guard (2...3).contains(arguments.count), let key = arguments.next() else { throw .wrongArity(of: arguments) }
         guard let entry = InferenceEngine.shared.directory.entry(for: key.bytes) else { throw .noRunInfo }
         if arguments.consume("RESETSTAT") {
+            // The server has only seen that the key may be read.
+            let permissions = context.permissions
+            guard permissions.allow(.overwrite, to: key.bytes) else {
+                permissions.log(denied: key.bytes, .key)
+                throw .keyNotPermitted
+            }
             entry.statistics.reset()
             return .ok
         }

@@ -30,6 +30,7 @@ struct GraphParser {
         try split(&arguments)
         guard header.namesShard || variant.isDeprecated else { throw .graphWithoutShard }
         guard !memory.operations.isEmpty else { throw .emptyGraph }
+        try checkUnreportedKeys(of: memory.operations, arguments)
         memory.prepare()
         for index in memory.operations.indices {
             var operation = memory.operations[index]
@@ -66,22 +67,60 @@ struct GraphParser {
         while let separator = arguments.next() {
             guard let first = arguments.peek else { throw .unexpectedGraphArgument(separator) }
             guard !GraphHeader.isClause(first) else { throw .unexpectedGraphArgument(first) }
-            let start = arguments.position
-            var mayHaveBlob = first.matches("AI.TENSORSET")
-            while let word = arguments.peek, !word.matches("|>") {
-                _ = arguments.next()
-                // The key may be called like one of these words, and so may a value.
-                guard mayHaveBlob, arguments.position > start + 2 else { continue }
-                if word.matches("BLOB") {
-                    // Data may be any bytes, those of the separator included.
-                    _ = arguments.next()
-                    mayHaveBlob = false
-                } else if word.matches("VALUES") {
-                    mayHaveBlob = false
-                }
-            }
-            memory.operations.append(arguments.command(from: start, count: arguments.position - start))
+            memory.operations.append(Self.nextOperation(&arguments))
         }
+    }
+
+    /// Consumes the operation that begins here, up to the next `|>` or the end.
+    static func nextOperation(_ arguments: inout Arguments) -> Arguments {
+        let start = arguments.position
+        var mayHaveBlob = arguments.peek?.matches("AI.TENSORSET") == true
+        while let word = arguments.peek, !word.matches("|>") {
+            _ = arguments.next()
+            // The key may be called like one of these words, and so may a value.
+            guard mayHaveBlob, arguments.position > start + 2 else { continue }
+            if word.matches("BLOB") {
+                // Data may be any bytes, those of the separator included.
+                _ = arguments.next()
+                mayHaveBlob = false
+            } else if word.matches("VALUES") {
+                mayHaveBlob = false
+            }
+        }
+        return arguments.command(from: start, count: arguments.position - start)
+    }
+
+    // MARK: Permissions
+
+    /// Asks the access control list about the keys that the server does not know of, since a cluster does not route by them:
+    /// the models and scripts of the deprecated operations, and the KEYS of scripts. Before any of them is looked up.
+    private func checkUnreportedKeys(
+        of operations: [Arguments], _ command: Arguments
+    ) throws(CommandError) {
+        var read: [[UInt8]] = []
+        var written: [[UInt8]] = []
+        for operation in operations {
+            guard let name = operation[0] else { continue }
+            if name.matches("AI.MODELRUN") || name.matches("AI.SCRIPTRUN") {
+                if let key = operation[1] { read.append(key.bytes) }
+            } else if name.matches("AI.SCRIPTEXECUTE") {
+                written += ScriptCallClause.declaredKeys(operation).map(\.bytes)
+            }
+        }
+        guard !read.isEmpty || !written.isEmpty else { return }
+        let permissions = context.permissions
+        // Asked as if the command had named them: one rule of the list has to allow all of it.
+        let clauses = Self.clause("LOAD", read + written) + Self.clause("PERSIST", written)
+        if permissions.allowCommand(command, inserting: clauses) { return }
+        let denied =
+            read.first { !permissions.allow(.read, to: $0) }
+            ?? written.first { !permissions.allow(.readWrite, to: $0) } ?? read.first ?? written[0]
+        permissions.log(denied: denied, .key)
+        throw .keyNotPermitted
+    }
+
+    private static func clause(_ word: String, _ keys: [[UInt8]]) -> [[UInt8]] {
+        keys.isEmpty ? [] : [Array(word.utf8), Array(String(keys.count).utf8)] + keys
     }
 
     // MARK: Operations

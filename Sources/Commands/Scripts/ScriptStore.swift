@@ -16,6 +16,7 @@ enum ScriptStore {
                 + [DocumentedArgument("source", .text, token: "SOURCE")]),
         entry: {
             runCommand($0, $1, $2) { context, arguments throws(CommandError) in
+                try context.checkUpload("ai.scriptstore")
                 guard arguments.count >= 8 else { throw .wrongArity(of: arguments) }
                 return try ScriptStore.run(context, &arguments, hasEntryPoints: true)
             }
@@ -29,6 +30,7 @@ enum ScriptStore {
             arguments: head + [DocumentedArgument("source", .text, token: "SOURCE")]),
         entry: {
             runCommand($0, $1, $2) { context, arguments throws(CommandError) in
+                try context.checkUpload("ai.scriptset")
                 guard arguments.count == 5 || arguments.count == 7 else { throw .wrongArity(of: arguments) }
                 return try ScriptStore.run(context, &arguments, hasEntryPoints: false)
             }

@@ -67,6 +67,7 @@ enum Config {
         guard arguments.count >= 4, let name = arguments.next(), let path = arguments.next()?.text else {
             throw .wrongArity(of: arguments)
         }
+        try context.checkBackendLoading()
         let engine = InferenceEngine.shared
         guard let backend = engine.registry.description(named: name.excerpt) else { throw .unsupportedBackend }
         guard context.allowsBlocking else {
