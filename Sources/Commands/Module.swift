@@ -82,7 +82,12 @@ public enum Module {
         let hasInfo = module.onInfo { InfoSections(version: version, gitSHA: gitSHA).write(to: $0) }
         // Where the server has no such events, every request wakes a worker.
         _ = module.onRounds(
-            begin: { InferenceEngine.shared.beginRound() }, end: { InferenceEngine.shared.endRound() })
+            begin: { InferenceEngine.shared.beginRound() },
+            end: {
+                // First: what the end of the round completes may have to be kept back.
+                WritePause.update()
+                InferenceEngine.shared.endRound()
+            })
         let hasCron = module.onCron { InferenceEngine.shared.endOverdueRuns() }
         let hasShutdown = module.onShutdown {
             BackgroundServer.close()

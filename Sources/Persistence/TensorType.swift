@@ -53,7 +53,7 @@ public enum TensorType {
             let rank = try file.signed()
             guard (0...Int64(Shape.rankLimit)).contains(rank) else { throw DataFileError() }
             for _ in 0..<rank { shape.append(Int(try file.signed())) }
-            let tensor = try file.string().withBytes { try Tensor(dataType, shape, blob: $0) }
+            let tensor = try file.string().withBytes { try Tensor(dataType, shape, limit: .max, blob: $0) }
             if dataType == .string {
                 // The offsets follow from the bytes; they are read to get past them.
                 for _ in 0..<tensor.elementCount { _ = try file.unsigned() }

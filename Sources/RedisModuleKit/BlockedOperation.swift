@@ -20,8 +20,16 @@ open class BlockedOperation: @unchecked Sendable {
     /// The client has gone; the operation may let go of everything, itself included. Main thread.
     open func clientDidLeave() {}
 
+    /// Whether ``finish(_:)`` may change keys: it is put off while nothing may be written.
+    open var changesKeys: Bool { false }
+
     /// Lets the main thread answer. Any thread; the operation must not be touched by its caller afterwards.
     public final func complete() {
+        if changesKeys, WritePause.keep(self) { return }
+        unblock()
+    }
+
+    final func unblock() {
         client.take()?.unblock(with: self)
     }
 

@@ -243,6 +243,7 @@ typedef struct RedisModuleCommandInfo {
     X(int, ACLAddLogEntry,                                                                                            \
       (RedisModuleCtx * ctx, RedisModuleUser * user, RedisModuleString * object, int reason),                         \
       (ctx, user, object, reason))                                                                                    \
+    X(int, AvoidReplicaTraffic, (void), ())                                                                           \
     /* Strings */                                                                                                     \
     X(RedisModuleString *, CreateString, (RedisModuleCtx * ctx, const char *bytes, size_t length),                    \
       (ctx, bytes, length))                                                                                           \

@@ -54,6 +54,8 @@ private final class PendingStore<Stored: Artifact>: BlockedOperation, @unchecked
     // What nobody waits for any more must not keep others from being built.
     override var isCancelledByDisconnect: Bool { true }
 
+    override var changesKeys: Bool { true }
+
     override func clientDidLeave() {
         artifact = nil
     }

@@ -23,6 +23,7 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
     private var answer: Answer
     /// Whether nobody but the client would notice that it is not carried out.
     private let concernsClientOnly: Bool
+    private let hasOutputs: Bool
     private var request: InferenceRequest?
 
     /// Carries `plan` out, and blocks the client of `context` until that has been done. Takes what the plan holds.
@@ -44,6 +45,7 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
     private init(_ plan: RequestPlan, outputs: [Output], answer: Answer) {
         self.outputs = outputs
         self.answer = answer
+        hasOutputs = !outputs.isEmpty
         concernsClientOnly = outputs.isEmpty && !plan.hasSideEffects
     }
 
@@ -52,6 +54,8 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
     }
 
     override var isCancelledByDisconnect: Bool { concernsClientOnly }
+
+    override var changesKeys: Bool { hasOutputs }
 
     override func clientDidLeave() {
         request?.cancel()

@@ -153,7 +153,7 @@ struct GraphParser {
         guard operation.count >= 4, let name = operation.next() else {
             throw CommandError("wrong number of arguments for 'AI.TENSORSET' command")
         }
-        let tensor = try TensorClause.parse(&operation, allowsEmptyDimensions: false)
+        let tensor = try TensorClause.parse(&operation, isCopy: false)
         memory.names.define(name, memory.plan.add(tensor))
         memory.elements.append(.tensorSet)
     }

@@ -12,7 +12,7 @@ struct ScriptServerAccess: ScriptServer {
 
     func execute(_ words: [UnsafeRawBufferPointer], reply: any ScriptReplyWriter) throws(InferenceError) {
         do throws(CommandError) {
-            try server.withLock { server throws(CommandError) in
+            try server.withLock(for: words.first ?? .init(start: nil, count: 0)) { server throws(CommandError) in
                 try server.call(words) { write($0, to: reply) }
             }
         } catch {
