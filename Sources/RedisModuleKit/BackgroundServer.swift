@@ -131,7 +131,7 @@ public struct LockedServer {
 public struct CallReply {
     private let raw: OpaquePointer
 
-    fileprivate init(raw: OpaquePointer) {
+    init(raw: OpaquePointer) {
         self.raw = raw
     }
 

@@ -46,6 +46,7 @@ static const int RM_REPLY_ARRAY = 3;
 static const int RM_CONTEXT_LUA = 1 << 0;
 static const int RM_CONTEXT_MULTI = 1 << 1;
 static const int RM_CONTEXT_READONLY = 1 << 4;
+static const int RM_CONTEXT_CLUSTER = 1 << 5;
 static const int RM_CONTEXT_REPLICATED = 1 << 12;
 static const int RM_CONTEXT_LOADING = 1 << 13;
 static const int RM_CONTEXT_DENY_BLOCKING = 1 << 21;
@@ -60,6 +61,10 @@ static const int RM_KEY_DELETE = 1 << 7;
 
 // Class `d` of notify-keyspace-events: what modules do to keys of their own types.
 static const int RM_NOTIFY_MODULE = 1 << 13;
+
+static const int RM_NODE_ID_LENGTH = 40;
+static const int RM_CLIENT_INFO_VERSION = 1;
+static const int RM_CLIENT_INFO_TLS = 1 << 0;
 
 static const int RM_CONFIG_IMMUTABLE = 1 << 0;
 static const int RM_EVENT_SHUTDOWN = 5;
@@ -84,6 +89,15 @@ typedef struct RedisModuleEvent {
     uint64_t dataver;
 } RedisModuleEvent;
 typedef void (*RedisModuleEventCallback)(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data);
+
+typedef struct RedisModuleClientInfo {
+    uint64_t version;
+    uint64_t flags;
+    uint64_t id;
+    char address[46];
+    uint16_t port;
+    uint16_t database;
+} RedisModuleClientInfo;
 
 // Layout of version 3 of the type methods: known to every server from 6.2 on.
 typedef struct RedisModuleTypeMethods {
@@ -262,6 +276,11 @@ typedef struct RedisModuleCommandInfo {
     X(size_t, CallReplyLength, (RedisModuleCallReply * reply), (reply))                                               \
     X(RedisModuleCallReply *, CallReplyArrayElement, (RedisModuleCallReply * reply, size_t index), (reply, index))    \
     X(const char *, CallReplyStringPtr, (RedisModuleCallReply * reply, size_t *length), (reply, length))              \
+    /* Clusters */                                                                                                    \
+    X(const char *, GetMyClusterID, (void), ())                                                                       \
+    X(unsigned long long, GetClientId, (RedisModuleCtx * ctx), (ctx))                                                 \
+    X(int, GetClientInfoById, (void *info, uint64_t client), (info, client))                                          \
+    X(long long, Milliseconds, (void), ())                                                                            \
     /* Blocked clients */                                                                                             \
     X(RedisModuleBlockedClient *, BlockClient,                                                                        \
       (RedisModuleCtx * ctx, RedisModuleCmdFunc reply, RedisModuleCmdFunc timeout,                                    \
