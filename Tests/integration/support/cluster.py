@@ -226,10 +226,11 @@ def migrate_keys(slot: int, source: Server, target: Server, count: int = 10_000)
         return len(keys)
 
 
-def close_slot(slot: int, source: Server, target: Server) -> None:
-    """Give the slot, which has no keys left at the source, to the target: that learns of it first."""
+def close_slot(slot: int, source: Server, target: Server, *others: Server) -> None:
+    """Give the slot, which has no keys left at the source, to the target: that learns of it first. Other primaries that are
+    not named hear of it after a while."""
     identity = identity_of(target)
-    for node in (target, source):
+    for node in (target, source, *others):
         with node.raw() as raw:
             assert raw.call("CLUSTER", "SETSLOT", slot, "NODE", identity) == OK
 
