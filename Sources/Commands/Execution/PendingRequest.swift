@@ -68,7 +68,13 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
         self.answer = .status
         guard let outcome = request.take()?.takeOutcome() else { throw CommandError("ERR Generic error") }
         switch outcome.ending {
-        case .completed: return try Self.finish(outcome, outputs, answer, context)
+        case .completed:
+            if outcome.firstError == nil {
+                for output in outputs where outcome.tensors[output.slot] != nil {
+                    try context.checkOwnership(of: output.key, by: "AI.TENSORSET")
+                }
+            }
+            return try Self.finish(outcome, outputs, answer, context)
         case .timedOut: return .status("TIMEDOUT")
         case .cancelled: throw CommandError("ERR Generic error")
         }
