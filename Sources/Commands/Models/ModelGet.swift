@@ -26,7 +26,8 @@ enum ModelGet {
             wantsBlob = wantsBlob || word.matches("BLOB")
         }
         let wantsBoth = wantsMeta == wantsBlob
-        return .encoded(ModelReply(model: model, hasMeta: wantsMeta || wantsBoth, hasBlob: wantsBlob || wantsBoth))
+        let reply = ModelReply(model: model, hasMeta: wantsMeta || wantsBoth, hasBlob: wantsBlob || wantsBoth)
+        return context.reply(reply, byteCount: reply.hasBlob ? model.definition.blob.byteCount : 0)
     }
 }
 
