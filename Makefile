@@ -164,6 +164,12 @@ fuzz: module engines ## Send a million bad commands and thousands of damaged fil
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.fuzz --seed "$(SEED)" --count $(or $(COUNT),1000000) \
 			--models $(MODELS) --engines "$(ENGINES)"
 
+.PHONY: fuzz-restore
+fuzz-restore: module engines ## Send damaged data of all layouts to each server through RESTORE; COUNT= per type, default 100000
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.restore_fuzz --seed "$(SEED)" --count $(or $(COUNT),100000)
+
 .PHONY: hammer
 hammer: build ## Let many clients use each server at once and some leave in the middle
 	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
