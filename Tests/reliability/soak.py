@@ -75,7 +75,7 @@ class Sample:
     second: float
     rss: int
     used_memory: int
-    allocator_active: int
+    allocator_allocated: int
     allocator_resident: int
     engine_memory: int
     threads: int
@@ -261,7 +261,7 @@ def take_sample(server: Server, raw: RawClient, second: float) -> Sample:
         second=round(second, 1),
         rss=resident_bytes(server.pid),
         used_memory=int(info["used_memory"]),
-        allocator_active=int(info["allocator_active"]),
+        allocator_allocated=int(info["allocator_allocated"]),
         allocator_resident=int(info["allocator_resident"]),
         engine_memory=sum(int(value) for name, value in info.items() if name in _ENGINE_MEMORY),
         threads=thread_count(server.pid),
@@ -308,13 +308,13 @@ def report(result: Soak) -> None:
     print(f"  {findings.operations.total():,} operations, {findings.wrong} wrong answers, {result.saves} saves")
     for text, number in findings.errors.most_common(30):
         print(f"  {number:>9,} x {text}")
-    for name in ("rss", "used_memory", "allocator_resident"):
+    for name in ("rss", "used_memory", "allocator_allocated", "allocator_resident"):
         print(f"  {name} after {result.warm_up_seconds:.0f} s of warm-up: {result.trend(name)}")
 
 
 def write_verdict(result: Soak, path: Path, about: dict[str, Any]) -> None:
     """``about`` says which run it was."""
-    trends = {name: asdict(result.trend(name)) for name in ("rss", "used_memory", "allocator_resident")}
+    trends = {name: asdict(result.trend(name)) for name in ("rss", "used_memory", "allocator_allocated", "allocator_resident")}
     verdict = about | {
         "warm_up_seconds": result.warm_up_seconds,
         "growth_limit_per_hour": GROWTH_LIMIT_PER_HOUR,
