@@ -299,7 +299,6 @@ typedef struct RedisModuleCommandInfo {
     X(const char *, CallReplyStringPtr, (RedisModuleCallReply * reply, size_t *length), (reply, length))              \
     /* Clusters */                                                                                                    \
     X(const char *, GetMyClusterID, (void), ())                                                                       \
-    X(unsigned long long, GetClientId, (RedisModuleCtx * ctx), (ctx))                                                 \
     X(int, GetClientInfoById, (void *info, uint64_t client), (info, client))                                          \
     X(long long, Milliseconds, (void), ())                                                                            \
     /* Blocked clients */                                                                                             \
