@@ -215,8 +215,10 @@ class TestUploads:
         add_user(raw, "~*", "+@all")
         with logged_in(server) as connection:
             assert connection.call("RESTORE", "n", 0, payload) == OK
-            add_user(raw, "~*", "+@all", "-restore", "-restore-asking", "-migrate", "-replicaof", "-slaveof", "-debug")
+            add_user(raw, "~*", "+@all", "-@dangerous")
             assert connection.call("RESTORE", "o", 0, payload).text.startswith("NOPERM ")
+        others = {b"restore-asking", b"migrate", b"replicaof", b"slaveof", b"debug", b"module|load", b"module|loadex"}
+        assert others <= set(raw.call("ACL", "CAT", "dangerous"))
 
 
 class TestLoadBackend:
@@ -224,9 +226,11 @@ class TestLoadBackend:
 
     LOAD = ["AI.CONFIG", "LOADBACKEND", "ONNX", BACKEND]
     NOT_LOCAL = Error(
-        "ERR AI.CONFIG LOADBACKEND is only allowed on a connection from this machine, unless ALLOW_LOADBACKEND is YES"
+        "ERR LOADBACKEND and BACKENDSPATH are for connections from the server's machine, unless ALLOW_LOADBACKEND is YES"
     )
-    OFF = Error("ERR ALLOW_LOADBACKEND is NO: no engine can be loaded by AI.CONFIG")
+    OFF = Error("ERR LOADBACKEND and BACKENDSPATH are switched off: ALLOW_LOADBACKEND is NO")
+    # The same in two steps, where engines may come from anywhere.
+    PATH = ["AI.CONFIG", "BACKENDSPATH", "/tmp"]
 
     @pytest.fixture
     def start(self, start_server, tmp_path):
@@ -250,6 +254,7 @@ class TestLoadBackend:
         with self.far(server) as far:
             assert far.call(*self.LOAD) == self.NOT_LOCAL
             assert far.pipeline([["MULTI"], self.LOAD, ["EXEC"]])[2] == [self.NOT_LOCAL]
+            assert far.call(*self.PATH) == self.NOT_LOCAL
             # Everything else is for all.
             assert far.call("AI.CONFIG", "GET", "MODEL_CHUNK_SIZE") == 535822336
             assert far.call("AI.CONFIG", "ONNX_MAP_OUTPUTS", "SKIP") == OK
@@ -278,6 +283,7 @@ class TestLoadBackend:
         server = start("ALLOW_LOADBACKEND", "NO")
         raw = server.raw()
         assert raw.call(*self.LOAD) == self.OFF
+        assert raw.call(*self.PATH) == self.OFF
         assert raw.call("EVAL", "return redis.call(unpack(ARGV))", 0, *self.LOAD).text.count("ALLOW_LOADBACKEND") == 1
         # An engine is still loaded by the first model that needs it, and by the load line.
         store_model(raw, "m", MODEL)

@@ -1,12 +1,14 @@
 """Every command needs the key permissions that support/key_uses.py says, wherever it is called from, and storing models and
 scripts can be left to some users."""
 
+from random import Random
+
 import pytest
 
 from support import key_uses
 from support.commands import pairs, set_tensor, store_model, words
 from support.key_uses import MODEL, PATTERNS, PLAIN_SOURCE, RIGHTS, SOURCE, Use, assignments, lacking
-from support.resp import OK, QUEUED, Error
+from support.resp import OK, QUEUED, Argument, Error
 from support.scripts import script_command, store_script
 
 MODULE_ARGS = ("UPLOAD_USER", "default", "UPLOAD_USER", "uploader")
@@ -181,6 +183,60 @@ class TestWhatIsListed:
         ):
             replies = [connection.call(*words(text.format(key))) for key in ("none:m", "none:text", "none:nothing")]
             assert replies[0] == replies[1] == replies[2], text
+
+
+class TestKeysOfGraphs:
+    """What the server is told to be a key is what is looked up as one, whatever tensors are called."""
+
+    NAMES = ("LOAD", "PERSIST", "ROUTING", "TIMEOUT", "AI.MODELEXECUTE", "AI.SCRIPTEXECUTE", "BLOB", "1", "t")
+
+    def graph(self, random: Random) -> tuple[list[Argument], list[Argument]]:
+        """A valid DAG, and the names of its keys in order."""
+        loaded, persisted = (random.sample(self.NAMES, random.randint(1, 3)) for _ in range(2))
+        clauses = [
+            (["LOAD", len(loaded), *loaded], loaded),
+            (["PERSIST", len(persisted), *persisted], persisted),
+            (["ROUTING", (routing := random.choice(self.NAMES))], [routing]),
+            (["TIMEOUT", 100], []),
+        ]
+        command, keys = ["AI.DAGEXECUTE"], []
+        for clause, names in random.sample(clauses, 4):
+            command += clause
+            keys += names
+        for _ in range(random.randint(1, 5)):
+            operation, names = self.operation(random, *(random.choice(self.NAMES) for _ in range(3)))
+            command += ["|>", *operation]
+            keys += names
+        return command, keys
+
+    def operation(self, random: Random, first: str, second: str, third: str) -> tuple[list[Argument], list[Argument]]:
+        """An operation, and its keys: of models and scripts, but not those that scripts are given."""
+        return random.choice(
+            [
+                (["AI.TENSORSET", first, "INT8", 2, "BLOB", "|>"], []),
+                (["AI.TENSORSET", first, "STRING", 2, "VALUES", second, third], []),
+                (["AI.TENSORGET", first, "VALUES"], []),
+                (["AI.MODELEXECUTE", first, "INPUTS", 1, second, "OUTPUTS", 1, third], [first]),
+                (["AI.SCRIPTEXECUTE", first, second, "INPUTS", 1, third, "KEYS", 1, "k", "OUTPUTS", 0], [first]),
+            ]
+        )
+
+    def test_random_graphs(self, raw):
+        random = Random(20)
+        for _ in range(500):
+            command, keys = self.graph(random)
+            assert raw.call("COMMAND", "GETKEYS", *command) == [key.encode() for key in keys], command
+
+    @pytest.mark.parametrize("word", NAMES)
+    def test_a_forbidden_model_behind_such_a_name(self, server, stored, word):
+        stored.call("COPY", "base:m", "none:m", "REPLACE")
+        stored.call("COPY", "base:m", "all:m", "REPLACE")
+        with server.raw() as connection:
+            connection.call("AUTH", "other", "x")
+            graph = f"AI.DAGEXECUTE ROUTING all:r |> AI.TENSORSET {word} FLOAT 1 VALUES 1"
+            graph += f" |> AI.MODELEXECUTE none:m INPUTS 1 {word} OUTPUTS 1 {word} |> AI.TENSORGET {word} VALUES"
+            assert connection.call(*words(graph)).text.startswith("NOPERM ")
+            assert connection.call(*words(graph.replace("none:m", "all:m"))) == [OK, OK, [b"2"]]
 
 
 class TestSelectors:

@@ -10,8 +10,8 @@ struct AccessRules {
     var allowsUploads = true
     /// The users who may store models and scripts; empty for all.
     var uploaders: Set<[UInt8]> = []
-    /// Who may have a shared library opened by AI.CONFIG LOADBACKEND.
-    var loadsBackendsFor = Origin.thisMachine
+    /// From where AI.CONFIG LOADBACKEND may have a shared library opened, and BACKENDSPATH say where they are.
+    var backendChangesFrom = Origin.thisMachine
 
     /// Set once, while the module is loaded; read by the main thread.
     nonisolated(unsafe) static var current = AccessRules()
@@ -29,8 +29,8 @@ struct AccessRules {
             uploaders.insert(value.bytes)
             return true
         case "ALLOW_LOADBACKEND":
-            loadsBackendsFor = value.matches("YES") ? .anywhere : value.matches("LOCAL") ? .thisMachine : .nowhere
-            return loadsBackendsFor != .nowhere || value.matches("NO")
+            backendChangesFrom = value.matches("YES") ? .anywhere : value.matches("LOCAL") ? .thisMachine : .nowhere
+            return backendChangesFrom != .nowhere || value.matches("NO")
         default:
             return nil
         }
@@ -50,13 +50,13 @@ extension CommandContext {
         throw rules.allowsUploads ? .uploadNotPermitted : .uploadsSwitchedOff
     }
 
-    /// Refuses to open a shared library for those who may not have it opened.
-    func checkBackendLoading() throws(CommandError) {
-        switch AccessRules.current.loadsBackendsFor {
+    /// Refuses to open a shared library, or to say where they are, for those who may not.
+    func checkBackendChange() throws(CommandError) {
+        switch AccessRules.current.backendChangesFrom {
         case .anywhere: return
         case .thisMachine where isLocalConnection: return
-        case .thisMachine: throw .loadingNeedsLocalConnection
-        case .nowhere: throw .loadingSwitchedOff
+        case .thisMachine: throw .backendChangeNeedsLocalConnection
+        case .nowhere: throw .backendChangeSwitchedOff
         }
     }
 
@@ -70,7 +70,8 @@ extension CommandError {
     static let uploadNotPermitted = CommandError(
         "NOPERM only the users that UPLOAD_USER names may store models and scripts")
     static let uploadsSwitchedOff = CommandError("NOPERM ALLOW_UPLOADS is NO: no models and scripts can be stored")
-    static let loadingNeedsLocalConnection = CommandError(
-        "ERR AI.CONFIG LOADBACKEND is only allowed on a connection from this machine, unless ALLOW_LOADBACKEND is YES")
-    static let loadingSwitchedOff = CommandError("ERR ALLOW_LOADBACKEND is NO: no engine can be loaded by AI.CONFIG")
+    static let backendChangeNeedsLocalConnection = CommandError(
+        "ERR LOADBACKEND and BACKENDSPATH are for connections from the server's machine, unless ALLOW_LOADBACKEND is YES")
+    static let backendChangeSwitchedOff = CommandError(
+        "ERR LOADBACKEND and BACKENDSPATH are switched off: ALLOW_LOADBACKEND is NO")
 }
