@@ -64,7 +64,7 @@ enum DAGExecute {
         let header = try parser.parse(&arguments)
         return try PendingRequest.start(
             parser.plan, outputs: try parser.outputs(header.persisted), answer: .elements(parser.elements),
-            timeout: header.timeout, context)
+            timeout: header.timeout, effects: parser.effects, context)
     }
 
     // MARK: Keys

@@ -16,6 +16,8 @@ struct GraphParser {
     private let context: CommandContext
     private(set) var plan = RequestPlan()
     private(set) var elements: [GraphReply.Element] = []
+    /// Of all scripts together.
+    private(set) var effects: ScriptEffects?
     private var names = LocalNames()
     /// Whether an operation takes a tensor that nothing before it has made. Told when all operations have been read.
     private var lacksInput = false
@@ -140,7 +142,9 @@ struct GraphParser {
         }
         let clause = try parse(&operation, .graph)
         let script = try context.script(at: key)
-        addStep(.script(script, clause.call(function, context)), inputs: clause.inputs, outputs: clause.outputs)
+        if effects == nil { effects = ScriptEffects(context) }
+        addStep(
+            .script(script, clause.call(function, context, effects)), inputs: clause.inputs, outputs: clause.outputs)
     }
 
     private mutating func addStep(

@@ -4,15 +4,21 @@ internal import RedisModuleKit
 /// The server as scripts reach it: each command and look-up takes the server's lock for itself.
 struct ScriptServerAccess: ScriptServer {
     private let server: BackgroundServer
+    /// Nil where nobody asks.
+    private let effects: ScriptEffects?
 
-    init(_ context: CommandContext) {
+    init(_ context: CommandContext, _ effects: ScriptEffects?) {
+        self.effects = effects
         server = BackgroundServer(context)
     }
 
     func execute(_ words: [UnsafeRawBufferPointer], reply: any ScriptReplyWriter) throws(InferenceError) {
         do throws(CommandError) {
             try server.withLock { server throws(CommandError) in
-                try server.call(words) { write($0, to: reply) }
+                try server.call(words) {
+                    effects?.note()
+                    write($0, to: reply)
+                }
             }
         } catch {
             throw InferenceError(error.text)
