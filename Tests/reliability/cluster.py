@@ -49,13 +49,13 @@ class Findings:
     problems: list[str] = field(default_factory=list)
 
 
-def tags(seed: str) -> tuple[str, ...]:
-    """Hash tags, as many on each shard, of different slots."""
+def tags(seed: str, per_shard: int) -> tuple[str, ...]:
+    """Hash tags, so many on each shard, of different slots."""
     chosen: dict[int, str] = {}
     numbers = random.Random(seed)
-    while len(chosen) < SHARDS * SLOTS_PER_SHARD:
+    while len(chosen) < SHARDS * per_shard:
         tag = str(numbers.randrange(10**9))
-        if sum(shard_of(other) == shard_of(tag) for other in chosen.values()) < SLOTS_PER_SHARD:
+        if sum(shard_of(other) == shard_of(tag) for other in chosen.values()) < per_shard:
             chosen.setdefault(key_slot(tag.encode()), tag)
     return tuple(chosen.values())
 
@@ -95,16 +95,16 @@ class SlotMover(threading.Thread):
         self.moves += 1
 
 
-def campaign(cluster: Cluster, seed: str, seconds: float) -> Findings:
+def campaign(cluster: Cluster, seed: str, seconds: float, clients: int, slots_per_shard: int) -> Findings:
     """Slots move for so many seconds, then a primary dies."""
     findings = Findings()
-    chosen = tags(seed)
+    chosen = tags(seed, slots_per_shard)
     _set_up(cluster, chosen)
     before = _errors(cluster)
     mover = SlotMover(cluster, chosen, seed)
     mover.start()
     tasks = [
-        ClusterTask(cluster.nodes[0].port, seed, worker, CLIENTS // WORKERS, chosen, seconds)
+        ClusterTask(cluster.nodes[0].port, seed, worker, clients // WORKERS, chosen, seconds)
         for worker in range(WORKERS)
     ]
     collect(run_worker, tasks, findings.clients)
@@ -218,7 +218,15 @@ def _is_up(node: Server) -> bool:
 # Command line
 
 
-def run(kind: ServerKind, module: str, seed: str, seconds: float) -> Findings:
+def run(
+    kind: ServerKind,
+    module: str,
+    seed: str,
+    seconds: float,
+    *,
+    clients: int = CLIENTS,
+    slots_per_shard: int = SLOTS_PER_SHARD,
+) -> Findings:
     """The campaign on a cluster of its own."""
     config = ("--repl-diskless-sync-delay", "0")
     with Cluster(
@@ -230,7 +238,7 @@ def run(kind: ServerKind, module: str, seed: str, seconds: float) -> Findings:
         node_timeout=NODE_TIMEOUT_MILLISECONDS,
         lifetime=seconds + 600,
     ) as cluster:
-        return campaign(cluster, seed, seconds)
+        return campaign(cluster, seed, seconds, clients, slots_per_shard)
 
 
 def main() -> int:

@@ -105,7 +105,9 @@ class ClusterClient:
         self._next = number % 1000
 
     def run(self, until: float) -> None:
-        client = PatientClient(host="127.0.0.1", port=self._port, socket_timeout=TIMEOUT_SECONDS, protocol=2)
+        client = PatientClient(
+            host="127.0.0.1", port=self._port, socket_timeout=TIMEOUT_SECONDS, protocol=2, lib_name=None, lib_version=None
+        )
         operations = [
             *[self._set, self._get, self._execute, self._execute_batched] * 3,
             *[self._execute_loop, self._dag, self._dag_of_reads, self._script, self._counting_script] * 2,
