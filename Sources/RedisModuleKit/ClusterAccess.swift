@@ -12,22 +12,36 @@ extension CommandContext {
     /// - Throws: `MOVED`, `TRYAGAIN` or `CLUSTERDOWN`.
     public func checkOwnership(of key: ServerString, by command: StaticString) throws(CommandError) {
         guard flags.contains(.cluster) else { return }
-        let node = ClusterNode(context: raw)
-        switch node.refusal(of: command, on: key) {
-        case nil: return
-        case ENETDOWN: throw .clusterIsDown
-        case EROFS: throw .clusterIsReadOnly
-        default: throw node.redirection(for: key)
-        }
+        try ClusterNode(context: raw, client: raw).check(key, command)
+    }
+
+    /// As ``checkOwnership(of:by:)`` for a key that a script of the client reads or changes: scripts do not reach the keys of a
+    /// slot that is arriving, whether or not their client has been sent ahead.
+    public func checkOwnershipForScripts(of key: ServerString) throws(CommandError) {
+        guard flags.contains(.cluster), let detached = RedisModule_GetThreadSafeContext(nil) else { return }
+        defer { RedisModule_FreeThreadSafeContext(detached) }
+        try ClusterNode(context: detached, client: raw).check(key, "DEL")
     }
 }
 
 /// The cluster as the node that the module runs in sees it. Main thread only.
 private struct ClusterNode {
+    /// On whose behalf the server is asked.
     let context: OpaquePointer
+    /// Whom the answer is for.
+    let client: OpaquePointer
+
+    func check(_ key: ServerString, _ command: StaticString) throws(CommandError) {
+        switch refusal(of: command, on: key) {
+        case ENETDOWN: throw .clusterIsDown
+        case EROFS: throw .clusterIsReadOnly
+        case EPERM: throw redirection(for: key)
+        default: return
+        }
+    }
 
     /// Why the server would not run `command` on `key`: a number of the system's errors, nil when it would.
-    func refusal(of command: StaticString, on key: ServerString) -> Int32? {
+    private func refusal(of command: StaticString, on key: ServerString) -> Int32? {
         var line = CommandLine(capacity: 1)
         line.append(key)
         // `D` checks without running, and `E` has refusals as replies.
@@ -54,7 +68,7 @@ private struct ClusterNode {
     }
 
     /// Where the client finds the slot of `key`. A slot of this node is on its way: the client is to try again.
-    func redirection(for key: ServerString) -> CommandError {
+    private func redirection(for key: ServerString) -> CommandError {
         guard let slot = slot(of: key) else { return .slotIsMoving }
         return Self.recent.error(for: slot, isTLS: clientUsesTLS) { lookUp(slot) }
     }
@@ -95,7 +109,7 @@ private struct ClusterNode {
     private var clientUsesTLS: Bool {
         var info = RedisModuleClientInfo()
         info.version = UInt64(RM_CLIENT_INFO_VERSION)
-        return RedisModule_GetClientInfoById(&info, RedisModule_GetClientId(context)) == RM_OK
+        return RedisModule_GetClientInfoById(&info, RedisModule_GetClientId(client)) == RM_OK
             && info.flags & UInt64(RM_CLIENT_INFO_TLS) != 0
     }
 

@@ -14,12 +14,24 @@ from support.cluster import close_slot, migrate_keys, move_slot, open_slot, tag_
 from support.commands import execute_command, get_tensor, set_tensor, store_command, store_model
 from support.long_runs import loop_command, store_loop
 from support.resp import OK, Error
-from support.scripts import store_script_command
+from support.scripts import script_command, store_script, store_script_command
 from support.wait import eventually
 
 A = tag_of(0)
 SLOT = key_slot(A.encode())
 TRYAGAIN = Error("TRYAGAIN Multiple keys request during rehashing of slot")
+
+
+# Does nothing for some tenths of a second, and then counts.
+COUNT_LATE = """
+def count(tensors: List[Tensor], keys: List[str], args: List[str]):
+    for _ in range(int(args[0])):
+        redis.execute("INCR", keys[0])
+    steps = 0
+    for _ in range(int(args[1])):
+        steps += 1
+    return torch.tensor([int(str(redis.execute("INCR", keys[0])))])
+"""
 
 
 def name(key):
@@ -90,6 +102,46 @@ def test_what_writes_nothing_is_answered(pair):
         assert client.read() == [OK, OK, OK, [b"200000"]]
 
 
+def test_outputs_of_a_script_that_has_done_something(pair):
+    """To send the client elsewhere would do it again."""
+    first, second = pair
+    source = COUNT_LATE.replace('return torch.tensor([int(str(redis.execute("INCR", keys[0])))])', "return torch.tensor([steps])")
+    with first.raw() as raw, first.raw() as client, second.raw() as there:
+        store_script(raw, name("s"), source, "count")
+        client.send(*script_command(name("s"), "count", [], [name("y")], keys=[name("k")], args=[1, 3_000_000]))
+        eventually(lambda: raw.call("GET", name("k")) == b"1", "it has counted")
+        move_slot(SLOT, first, second)
+        text = "ERR outputs are not stored, their slot has left the node: commands of the script have been run"
+        assert client.read() == Error(text)
+        assert raw.call("DBSIZE") == 0
+        assert there.call("EXISTS", name("y")) == 0
+        assert there.call("GET", name("k")) == b"1"
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_the_slot_leaves_during_a_script(pair, before):
+    """The server refuses the script's command then. A script that has not done anything yet can be run again elsewhere; else
+    the client is told what has happened."""
+    first, second = pair
+    with first.raw() as raw, first.raw() as client, second.raw() as there:
+        store_script(raw, name("s"), COUNT_LATE, "count")
+        arguments = {"keys": [name("k")], "args": [before, 3_000_000]}
+        client.send(*script_command(name("s"), "count", [], [name("y")], **arguments))
+        eventually(lambda: first.info("clients")["blocked_clients"] == "1", "the script has been taken on")
+        if before:
+            eventually(lambda: raw.call("GET", name("k")) == b"1", "it has counted once")
+        move_slot(SLOT, first, second)
+        reply = client.read()
+        if before:
+            assert "Redis command returned an error: " in reply.text, reply
+        else:
+            assert reply == moved(second)
+        assert raw.call("DBSIZE") == 0
+        arguments["args"] = [0, 0]
+        assert there.call(*script_command(name("s"), "count", [], [name("y")], **arguments)) == OK
+        assert there.call("AI.TENSORGET", name("y"), "VALUES") == [before + 1]
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -149,6 +201,23 @@ def test_a_run_where_the_slot_arrives(pair):
         close_slot(SLOT, first, second)
         assert client.read() == OK
         assert [get_tensor(client, name(key)).tolist() for key in ("y", "z")] == [[200_000]] * 2
+
+
+def test_a_script_where_the_slot_arrives(pair):
+    """It does not reach the slot's keys before that is official, even for a client that was sent ahead."""
+    first, second = pair
+    with first.raw() as raw, second.raw() as client:
+        store_script(raw, name("s"), COUNT_LATE, "count")
+        for key in ("k", "y"):
+            set_tensor(raw, name(key), [5])
+        assert raw.call("SET", name("k"), 5) == OK
+        open_slot(SLOT, first, second)
+        migrate_keys(SLOT, first, second)
+        command = script_command(name("s"), "count", [], [name("y")], keys=[name("k")], args=[0, 0])
+        assert client.pipeline([["ASKING"], command]) == [OK, moved(first)]
+        close_slot(SLOT, first, second)
+        assert client.call(*command) == OK
+        assert client.call("GET", name("k")) == b"6"
 
 
 def test_a_slot_that_does_not_arrive(pair):

@@ -15,6 +15,8 @@ struct GraphParser {
     private let variant: Variant
     private let context: CommandContext
     private let memory = GraphMemory.take()
+    /// Of all scripts together.
+    private var effects: ScriptEffects?
     /// Whether an operation takes a tensor that nothing before it has made. Told when all operations have been read.
     private var lacksInput = false
 
@@ -46,7 +48,7 @@ struct GraphParser {
         var elements: [GraphReply.Element] = []
         swap(&elements, &memory.elements)
         let reply = try PendingRequest.start(
-            &memory.plan, outputs: outputs, answer: .elements(elements), timeout: timeout, context)
+            &memory.plan, outputs: outputs, answer: .elements(elements), timeout: timeout, effects: effects, context)
         memory.giveBack()
         return reply
     }
@@ -185,7 +187,9 @@ struct GraphParser {
         }
         let clause = try parse(&operation, .graph)
         let script = try context.script(at: key)
-        addStep(.script(script, clause.call(function, context)), inputs: clause.inputs, outputs: clause.outputs)
+        if effects == nil { effects = ScriptEffects(context) }
+        addStep(
+            .script(script, clause.call(function, context, effects)), inputs: clause.inputs, outputs: clause.outputs)
     }
 
     private mutating func addStep(
