@@ -69,15 +69,33 @@ public enum ModelType {
             let device = Device(try file.string().text)
         else { throw DataFileError() }
         let tag = try file.string().bytes(terminated: layout.hasTerminatedTag)
+        let batching = try batching(file, layout)
+        let inputNames = try names(file)
+        let outputNames = try names(file)
+        guard !backend.takesNames || hasCommandForm(inputNames, outputNames) else { throw DataFileError() }
+        return ModelDefinition(
+            key: file.keyName ?? [], backend: backend, device: device, tag: tag, batching: batching,
+            inputNames: inputNames, outputNames: outputNames, blob: try blob(file, layout))
+    }
+
+    /// Numbers that mean nothing without another, and that no command accepts, are forgotten.
+    private static func batching(
+        _ file: DataFileReader, _ layout: ModelLayout
+    ) throws(DataFileError) -> ModelDefinition.Batching {
         var batching = ModelDefinition.Batching()
         batching.size = try file.count()
         batching.minimumSize = try file.count()
         batching.minimumTimeout = layout.hasMinimumTimeout ? try file.count() : 0
-        let inputNames = try names(file)
-        let outputNames = try names(file)
-        return ModelDefinition(
-            key: file.keyName ?? [], backend: backend, device: device, tag: tag, batching: batching,
-            inputNames: inputNames, outputNames: outputNames, blob: try blob(file, layout))
+        if batching.size == 0 { batching.minimumSize = 0 }
+        if batching.minimumSize == 0 { batching.minimumTimeout = 0 }
+        return batching
+    }
+
+    /// Whether a command can make a model with these names: AI.MODELSET, which takes lists without names, has words that
+    /// end a list.
+    private static func hasCommandForm(_ inputs: [String], _ outputs: [String]) -> Bool {
+        guard inputs.isEmpty || outputs.isEmpty else { return true }
+        return (inputs + outputs).allSatisfy { !["BLOB", "OUTPUTS"].contains($0.uppercased()) }
     }
 
     private static func names(_ file: DataFileReader) throws(DataFileError) -> [String] {
@@ -159,7 +177,8 @@ public enum ModelType {
         digest.add(definition.batching.size)
         digest.add(definition.batching.minimumSize)
         digest.add(definition.batching.minimumTimeout)
-        if definition.backend.takesNames {
+        // Other names follow from the bytes, and are not known before the model is loaded.
+        if definition.needsNames {
             for names in [definition.inputNames, definition.outputNames] {
                 digest.add(names.count)
                 for name in names { digest.add(name) }

@@ -18,7 +18,10 @@ _INTERESTING = (
 _CLAIMS = (0, 1, 5, 63, 64, 4096, 16_384, 2**20, 2**24, 2**62, 2**63, 2**64 - 1)
 _DTYPES = ((2, 32), (2, 64), (0, 8), (0, 16), (0, 32), (0, 64), (1, 8), (1, 16), (6, 8), (7, 8))
 _DEVICES = (b"CPU\0", b"cpu\0", b"CPU:1\0", b"GPU\0", b"gpu:0\0", b"CPU", b"TPU\0", b"CPU:123456\0", b"\0", b"", b"CP\xff\0")
-_WORDS = (b"", b"\0", b"a\0", b"name\0", b"no end", b"tw\0o\0", b"\xff\xfe\0", b"v1", b"x" * 100, b"\xe2\x82\0")
+_WORDS = (
+    *(b"", b"\0", b"a\0", b"name\0", b"no end", b"tw\0o\0", b"\xff\xfe\0", b"v1", b"x" * 100, b"\xe2\x82\0"),
+    *(b"blob\0", b"OUTPUTS\0"),
+)
 _END = encode_length(0)
 _STRING_OPCODE = 5
 

@@ -20,6 +20,7 @@ NAME_LIMIT = 100_000
 TENSOR_LIMIT = 512 * 1024 * 1024
 SCRIPT_LIMIT = 16 * 1024 * 1024
 ENGINES = range(4)
+TF = 0
 
 _INT_MAX = 2**63 - 1
 _UNSIGNED, _STRING, _END = 2, 5, 0
@@ -121,11 +122,13 @@ def _model(reader: _Reader, version: int) -> list[Value]:
         tag = tag.removesuffix(b"\0")
     batching = [_small(reader.number()), _small(reader.number())]
     batching.append(_small(reader.number()) if version >= 2 else 0)
-    names: list[Value] = []
-    for _ in range(2):
-        count = reader.number()
-        _require(count <= NAME_LIMIT)
-        names += [count, *(_terminated(reader.string()) for _ in range(count))]
+    # A minimum means nothing without a size, nor its timeout without it: no command accepts that.
+    batching = [number if all(batching[:index]) else 0 for index, number in enumerate(batching)]
+    inputs, outputs = _names(reader), _names(reader)
+    if engine == TF and not (inputs and outputs):
+        # There must be a command that makes the model, and these words have a meaning in it.
+        _require(not {name[:-1].upper() for name in inputs + outputs} & {b"BLOB", b"OUTPUTS"})
+    names: list[Value] = [len(inputs), *inputs, len(outputs), *outputs]
     if version == 0:
         blob = reader.string()
     else:
@@ -133,6 +136,12 @@ def _model(reader: _Reader, version: int) -> list[Value]:
         blob = b"".join(reader.string() for _ in range(pieces))
         _require(len(blob) == length)
     return [engine, device, tag, *batching, *names, len(blob), 1, blob]
+
+
+def _names(reader: _Reader) -> list[bytes]:
+    count = reader.number()
+    _require(count <= NAME_LIMIT)
+    return [_terminated(reader.string()) for _ in range(count)]
 
 
 def _script(reader: _Reader, version: int) -> list[Value]:

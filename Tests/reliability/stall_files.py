@@ -270,7 +270,8 @@ def _restart(server: Server) -> float:
     """Seconds that the server spent on reading its data file."""
     with server.raw(timeout=PATIENCE_SECONDS) as client:
         assert client.call("SAVE") == OK
-    server.restart()
+    server.kill9()
+    server.start()
     for line in reversed(server.log_text().splitlines()):
         if "DB loaded from disk" in line:
             return float(line.split(":")[-1].split()[0])
