@@ -59,6 +59,7 @@ public enum Module {
             deallocate: ServerMemory.deallocate, usableSize: ServerMemory.usableSize)
         BackgroundRelease.executor = { InferenceEngine.shared.inBackground($0) }
         tensorSizeLimit = Options.maxTensorSize.value
+        AccessRules.current = line.access
         let path = line.backendsPath ?? folder + "/backends"
         let configuration = Options.engineConfiguration(
             line, trustedBackendsPath: line.allowsForeignBackends ? nil : path,
@@ -78,6 +79,7 @@ public enum Module {
         for command in commands {
             guard module.register(command) else { return false }
         }
+        guard ACLCategories.register(module) else { return false }
         let hasInfo = module.onInfo { InfoSections(version: version, gitSHA: gitSHA).write(to: $0) }
         // Where the server has no such events, every request wakes a worker.
         _ = module.onRounds(

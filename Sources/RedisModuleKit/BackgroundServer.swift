@@ -6,6 +6,7 @@ internal import Synchronization
 /// thread has nothing to do.
 public struct BackgroundServer: Sendable {
     private let database: Int32
+    private let caller: Caller
     private static let isClosing = Atomic(false)
     /// Microseconds between two attempts to take the lock: at first, and while the main thread stays busy.
     private static let shortestPause: UInt32 = 20
@@ -14,8 +15,11 @@ public struct BackgroundServer: Sendable {
     private static let pauseLimit = 30_000_000
 
     /// Remembers the database that the command's client has selected. Main thread only.
-    public init(_ context: CommandContext) {
+    ///
+    /// - Parameter caller: whose rights count for what is done.
+    public init(_ context: CommandContext, actingFor caller: Caller) {
         database = RedisModule_GetSelectedDb(context.raw)
+        self.caller = caller
     }
 
     /// No thread gets the server any more. To be called when the main thread is about to wait for other threads, which
@@ -53,7 +57,18 @@ public struct BackgroundServer: Sendable {
             RedisModule_ThreadSafeContextUnlock(raw)
         }
         _ = RedisModule_SelectDb(raw, database)
-        return try body(LockedServer(raw: raw))
+        guard Self.become(caller, raw) else { throw .callerIsGone }
+        return try body(LockedServer(raw: raw, caller: caller))
+    }
+
+    /// Makes the context one of the caller's; false when there is no such user any more, or the user is switched off. The
+    /// context has a client of its own, which nobody is connected to.
+    private static func become(_ caller: Caller, _ raw: OpaquePointer) -> Bool {
+        guard case .user(let name) = caller else { return true }
+        return name.withUnsafeBytes {
+            RedisModule_AuthenticateClientWithACLUser(
+                raw, $0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count, nil, nil, nil) == RM_OK
+        }
     }
 
     /// As ``withLock(_:)``, for a command called `name`: one that changes something waits until it may, which is not while
@@ -77,10 +92,15 @@ public struct BackgroundServer: Sendable {
 /// The server while the calling thread holds its lock.
 public struct LockedServer {
     private let raw: OpaquePointer
+    public let caller: Caller
 
-    fileprivate init(raw: OpaquePointer) {
+    fileprivate init(raw: OpaquePointer, caller: Caller) {
         self.raw = raw
+        self.caller = caller
     }
+
+    /// What the caller may do.
+    public var permissions: Permissions { Permissions(caller, in: raw) }
 
     /// Opens a key for reading.
     public func withKey<Result>(
@@ -91,8 +111,8 @@ public struct LockedServer {
         return try body(Key(context: raw, name: name, mode: RM_READ))
     }
 
-    /// Runs the command made of `words` as the server's scripts run theirs, sends it to replicas and the append-only file,
-    /// and calls `body` with the answer.
+    /// Runs the command made of `words` as the server's scripts run theirs and with the caller's rights, sends it to replicas
+    /// and the append-only file, and calls `body` with the answer.
     ///
     /// - Throws: the text of an error reply, or of the reason for which the command is not run.
     public func call(_ words: [UnsafeRawBufferPointer], _ body: (CallReply) -> Void) throws(CommandError) {
@@ -128,9 +148,10 @@ public struct LockedServer {
         var pointers: [OpaquePointer?] = arguments
         var error: Int32 = 0
         // `!` replicates, `S` refuses what is refused to the server's scripts, such as SHUTDOWN, and `E` has refusals as
-        // replies: without it Valkey 9.1 looks for the text of a refusal, and dies.
+        // replies: without it Valkey 9.1 looks for the text of a refusal, and dies. `C` asks the access control list.
+        let format = caller == .server ? "!SEv" : "!SECv"
         let reply = pointers.withUnsafeMutableBufferPointer {
-            RedisModule_CallVector(raw, name, "!SEv", $0.baseAddress, $0.count, &error)
+            RedisModule_CallVector(raw, name, format, $0.baseAddress, $0.count, &error)
         }
         return (reply, error)
     }
@@ -143,6 +164,9 @@ public struct LockedServer {
             EINVAL where reply.hasPrefix("ERR wrong number of arguments"),
             ESPIPE where reply.contains("not allowed"), ENOSPC where reply.hasPrefix("OOM "):
             text(of: error)
+        // Redis 7.0. Later ones say NOPERM themselves.
+        case EACCES where reply.hasPrefix("ERR acl verification failed"):
+            "NOPERM" + reply.dropFirst("ERR".count)
         default: nil
         }
     }
@@ -165,7 +189,7 @@ public struct LockedServer {
 public struct CallReply {
     private let raw: OpaquePointer
 
-    fileprivate init(raw: OpaquePointer) {
+    init(raw: OpaquePointer) {
         self.raw = raw
     }
 

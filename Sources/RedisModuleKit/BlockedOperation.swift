@@ -33,6 +33,12 @@ open class BlockedOperation: @unchecked Sendable {
         client.take()?.unblock(with: self)
     }
 
+    /// A context whose replies become a part of the answer: they follow what ``finish(_:)`` returns, and may be written by any
+    /// thread until ``complete()``. To be freed by the caller. Main thread.
+    final func makeReplyContext() -> OpaquePointer? {
+        client?.makeReplyContext()
+    }
+
     /// Blocks the client of `context` until ``complete()``. The time until then is reported to SLOWLOG.
     fileprivate func block(_ context: CommandContext) {
         client = BlockedClient(context, reportingDisconnectTo: isCancelledByDisconnect ? self : nil)
@@ -67,6 +73,10 @@ struct BlockedClient: ~Copyable, @unchecked Sendable {
     private static let disconnect: @convention(c) (OpaquePointer?, OpaquePointer?) -> Void = { _, raw in
         guard let raw, let operation = watched.removeValue(forKey: raw) else { return }
         operation.clientDidLeave()
+    }
+
+    borrowing func makeReplyContext() -> OpaquePointer? {
+        RedisModule_GetThreadSafeContext(raw)
     }
 
     consuming func unblock(with operation: BlockedOperation) {
