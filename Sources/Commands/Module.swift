@@ -45,7 +45,7 @@ public enum Module {
         if let pair = arguments.forEachPair({ Options.apply($0, $1, to: &line, engine.registry) }) {
             return "ERR error processing argument: \(pair)"
         }
-        ExitGuard.renew()
+        ExitGuard.set()
         guard start(line, folder) else { return "the worker threads could not be started" }
         for (backend, path) in line.backends where !engine.loadBackend(backend, path: path) {
             return "ERR error processing argument: \(backend.name) \(path)"
@@ -89,10 +89,7 @@ public enum Module {
                 WritePause.update()
                 InferenceEngine.shared.endRound()
             })
-        let hasCron = module.onCron {
-            InferenceEngine.shared.endOverdueRuns()
-            ExitGuard.renew()
-        }
+        let hasCron = module.onCron { InferenceEngine.shared.endOverdueRuns() }
         let hasShutdown = module.onShutdown {
             BackgroundServer.close()
             if InferenceEngine.shared.stop() {

@@ -35,9 +35,8 @@ pid_t linux_spawn(const char *program, char *const *arguments, int standard_inpu
 
 // MARK: The end of the process
 
-// From now on exit() ends the process at once, with this status, instead of destroying what libraries have made while
-// threads still use it. To be called again, by the thread that may call exit(), when libraries may have registered
-// something to be done at exit since: what is registered last is done first.
+// From now on exit(), called by this thread, ends the process at once and with this status, instead of destroying what
+// libraries have made while threads still use it. To be called by the thread that may call exit().
 void linux_exit_guard(int status);
 
 // exit() does what it usually does.

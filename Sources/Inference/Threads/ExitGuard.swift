@@ -7,24 +7,18 @@ internal import CLinux
 /// would crash, or hang in the server's report of the crash and never be started again. It therefore ends at once unless the
 /// threads have ended before. Main thread only.
 public enum ExitGuard {
-    private static let failure: Int32 = 1
-    nonisolated(unsafe) private static var status: Int32? = failure
-
-    /// Makes sure that it comes first. To be called now and then: libraries register what they want done at exit when they are
-    /// opened, and when they are used for the first time.
-    public static func renew() {
-        if let status { linux_exit_guard(status) }
+    /// From now on it is a failure when the process ends without having asked.
+    public static func set() {
+        linux_exit_guard(1)
     }
 
     /// The server ends in good order, but for threads that would not.
     public static func expectSuccess() {
-        status = 0
-        renew()
+        linux_exit_guard(0)
     }
 
     /// All threads have ended: so may everything else.
     public static func lift() {
-        status = nil
         linux_exit_unguard()
     }
 }
