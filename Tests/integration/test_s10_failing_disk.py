@@ -1,4 +1,4 @@
-"""Reference section 10: a server that can neither write nor read its files ends in good order, whatever the engines do."""
+"""Reference section 10: a server that can neither write nor read its files ends in good order, whatever engines do."""
 
 import os
 import resource

@@ -14,7 +14,7 @@ from support.wait import eventually
 
 
 class Writer(threading.Thread):
-    """Runs a model and waits until a replica has the output; when the primary is lost, asks the sentinels for another one."""
+    """Runs a model and waits until a replica has the output; when the primary is lost, asks the sentinels for one."""
 
     def __init__(self, sentinel, number):
         super().__init__()

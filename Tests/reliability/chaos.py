@@ -1,7 +1,7 @@
 """Servers that are killed, stopped, and robbed of disk and network under load: ``python -m reliability.chaos --help``.
 
-In each round several clients set tensors, store models and scripts, run them, run DAGs, copy, rename and delete, and something
-happens to the server. Then it is started again, if need be, and has to hold:
+In each round several clients set tensors, store models and scripts, run them, run DAGs, copy, rename and delete, and
+something happens to the server. Then it is started again, if need be, and has to hold:
 
 - with an append-only file that is synced with every command: what was acknowledged, and nothing else;
 - with data files only: what the last one was made of. It is made while the clients are kept from writing, so that its
@@ -231,7 +231,9 @@ def _list(known: Sequence[str]) -> object:
 def _parse_arguments() -> argparse.Namespace:
     parser = campaign_parser("chaos", __doc__, engines=False)
     parser.add_argument("--rounds", type=int, default=50, help="per server and mode")
-    parser.add_argument("--faults", type=_list(tuple(FAULTS)), default="", help="such as kill,freeze; default: all in turn")
+    parser.add_argument(
+        "--faults", type=_list(tuple(FAULTS)), default="", help="such as kill,freeze; default: all in turn"
+    )
     parser.add_argument("--modes", type=_list(MODES), default=",".join(MODES), help="aof, rdb; default: both")
     parser.add_argument(
         "--engines", type=_list(("onnx", "torch")), default="onnx,torch", help="without torch no scripts are run"

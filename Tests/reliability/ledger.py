@@ -1,7 +1,7 @@
 """What a client's keys hold: what its commands make of them, and what the server has.
 
-Every client has keys of its own, and one command at a time on its way. When the answer to that has not come, the keys hold
-what they held before it, or what it leaves behind, or something in between where the command does several things.
+Every client has keys of its own, and one command at a time on its way. When the answer to that has not come, the keys
+hold what they held before it, or what it leaves behind, or something in between where the command does several things.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LARGEST = 1_000_000
 
 @dataclass(frozen=True)
 class Value:
-    """What a key holds. ``content`` is comparable: a tensor's elements, a model's constant and tag, a script's number."""
+    """What a key holds. ``content``: a tensor's elements, a model's constant and tag, a script's number."""
 
     kind: str
     content: Any
@@ -53,7 +53,7 @@ State = dict[str, Value]
 
 @dataclass(frozen=True)
 class Step:
-    """A command, its right answer, and the states through which it takes the keys: the last when it has been answered."""
+    """A command, its right answer, and the states through which it takes the keys: the last once it is answered."""
 
     command: list[list[Argument]]
     """More than one: a transaction."""

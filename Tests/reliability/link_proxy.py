@@ -11,7 +11,7 @@ _POLL_SECONDS = 0.1
 
 
 class LinkProxy:
-    """Listens on ``port`` of loopback and passes everything on to ``target``, but for what it has been told to spoil."""
+    """Listens on ``port`` of loopback and passes everything on to ``target``, but for what it is told to spoil."""
 
     def __init__(self, target: int) -> None:
         self.target = target

@@ -1,8 +1,8 @@
 """A primary and two replicas under load, two full copies and a failover: ``python -m reliability.replication --help``.
 
 Many clients send pipelines of commands on keys that they share. Meanwhile each replica is made to copy everything, once
-through the disk and once without, and one of them becomes the primary. In the end all three hold the same, and none of them
-has run a model as a replica.
+through the disk and once without, and one of them becomes the primary. In the end all three hold the same, and none of
+them has run a model as a replica.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from multiprocessing.pool import Pool
 
 from support.commands import NO_RUN_INFO
 from support.resp import OK
@@ -58,10 +59,11 @@ class Replication:
                 lambda: self._copy_again(primary, second, diskless=True),
                 lambda: self._fail_over(primary, first, second),
             ]
-            for number, event in enumerate(parts):
-                self._part(number, count // len(parts), servers, event)
-                if self.problems or self.result.wrong:
-                    break
+            with worker_pool() as pool:
+                for number, event in enumerate(parts):
+                    self._part(pool, number, count // len(parts), servers, event)
+                    if self.problems or self.result.wrong:
+                        break
             self.seconds = time.monotonic() - start
             if not self.problems and not self.result.wrong:
                 self._compare()
@@ -83,22 +85,19 @@ class Replication:
         for replica in replicas:
             follow(replica, primary)
 
-    def _part(self, number: int, count: int, servers: list[Server], event: Callable[[], None]) -> None:
+    def _part(self, pool: Pool, number: int, count: int, servers: list[Server], event: Callable[[], None]) -> None:
         ports = tuple(server.port for server in servers)
+        seed, clients = f"{self.seed}:{number}", CLIENTS // WORKERS
         tasks = [
-            ReplicationTask(
-                ports, f"{self.seed}:{number}", worker, CLIENTS // WORKERS, count // WORKERS, self.engines
-            )
-            for worker in range(WORKERS)
+            ReplicationTask(ports, seed, worker, clients, count // WORKERS, self.engines) for worker in range(WORKERS)
         ]
-        with worker_pool() as pool:
-            before = _commands(servers)
-            outcome = pool.map_async(run_worker, tasks, chunksize=1)
-            while _commands(servers) - before < count // 3 and not outcome.ready():
-                time.sleep(0.02)
-            event()
-            for result in outcome.get(timeout=3600):
-                self.result.add(result)
+        before = _commands(servers)
+        outcome = pool.map_async(run_worker, tasks, chunksize=1)
+        while _commands(servers) - before < count // 3 and not outcome.ready():
+            time.sleep(0.02)
+        event()
+        for result in outcome.get(timeout=3600):
+            self.result.add(result)
         print(f"  part {number + 1}: {sum(self.result.tally.values()):,} commands answered", flush=True)
 
     # What happens

@@ -1,4 +1,4 @@
-"""The clients of the replication campaign: pipelines of commands on keys that all share, sent to whoever is the primary."""
+"""The clients of the replication campaign: pipelines of commands on keys that all share, sent to the primary."""
 
 from __future__ import annotations
 
@@ -196,7 +196,8 @@ class SharingClient:
         if form < 0.1:
             return ["AI.TENSORSET", f"{key}:text", "STRING", 2, "VALUES", f"s{self._random.random()}", ""]
         if form < 0.2:
-            return ["AI.TENSORSET", f"{key}:other", self._random.choice(("INT8", "UINT16", "DOUBLE")), 2, 2, "VALUES", 1, 2, 3, 4]
+            dtype = self._random.choice(("INT8", "UINT16", "DOUBLE"))
+            return ["AI.TENSORSET", f"{key}:other", dtype, 2, 2, "VALUES", 1, 2, 3, 4]
         values = np.array([self._random.randrange(1000) for _ in range(4)], dtype=np.float32)
         return ["AI.TENSORSET", key, "FLOAT", *((2, 2) if form < 0.5 else (4,)), "BLOB", values.tobytes()]
 
@@ -232,7 +233,8 @@ class SharingClient:
         return ["COPY", self._key(), self._key(), "REPLACE"]
 
     def _expire(self) -> list[Argument]:
-        return ["PEXPIRE", self._key() + self._random.choice(("", "", ":text", ":string")), self._random.choice((1, 20, 1_000, 10_000_000))]
+        key = self._key() + self._random.choice(("", "", ":text", ":string"))
+        return ["PEXPIRE", key, self._random.choice((1, 20, 1_000, 10_000_000))]
 
     def _set_string(self) -> list[Argument]:
         return ["SET", f"{self._key()}:string", self._random.random()]
