@@ -24,6 +24,8 @@ public final class InferenceEngine: @unchecked Sendable {
         public var trustedBackendsPath: String?
         /// Tries models out before they are loaded; nil to load them untried.
         public var modelChecker: ModelChecker?
+        /// What may be built; nil for everything.
+        public var allowedDigests: DigestList?
         /// Receives lines for the operator.
         public var log: @Sendable (String) -> Void = { _ in }
 
@@ -242,6 +244,7 @@ extension InferenceEngine {
     private func build(
         _ definition: ModelDefinition, _ watch: RunWatch
     ) throws(InferenceError) -> (any LoadedModel, DeviceQueue) {
+        try configuration.allowedDigests?.check(definition.blob)
         let backend = try backend(definition.backend)
         try tryOut(
             definition.identity, definition.blob, inputNames: definition.inputNames,
@@ -252,10 +255,12 @@ extension InferenceEngine {
     }
 
     private func build(_ definition: ScriptDefinition) throws(InferenceError) -> (any LoadedScript, DeviceQueue) {
+        let source = ModelBlob([ByteArray(definition.source)])
+        try configuration.allowedDigests?.check(source)
         guard let backend = try backend(definition.identity.backend) as? any ScriptBackend else {
             throw .couldNotLoadBackend
         }
-        try tryOut(definition.identity, ModelBlob([ByteArray(definition.source)]), inputNames: definition.entryPoints)
+        try tryOut(definition.identity, source, inputNames: definition.entryPoints)
         return (try backend.compile(definition), try queue(for: definition.identity.device.queueName))
     }
 

@@ -122,6 +122,7 @@ enum Options {
         configuration.engineSettings.usesTensorRT = line.usesTensorRT
         configuration.engineSettings.convertsMaps = { convertsMaps.load(ordering: .relaxed) }
         configuration.trustedBackendsPath = trustedBackendsPath
+        configuration.allowedDigests = line.access.allowedDigests
         configuration.modelChecker = modelCheckProgram.map {
             ModelChecker(program: $0, timeout: modelLoadTimeout.value)
         }
