@@ -3,7 +3,10 @@ module's categories in access control lists. See test_extension_permissions.py f
 
 import hashlib
 import socket
+import threading
+import time
 from contextlib import contextmanager
+from random import Random
 
 import pytest
 import redis
@@ -102,6 +105,58 @@ class TestRightsAtTheTimeOfTheRun:
         with pytest.raises((ConnectionClosed, ConnectionError)):
             waiting(self.SET, ["ACL", "DELUSER", "limited"], ["ACL", "SETUSER", "limited", "on", "~other", "+@all"])
         assert raw.call("EXISTS", "k") == 0
+
+
+class TestUsersComeAndGo:
+    """While scripts of theirs run: nothing forbidden is done, and nothing breaks."""
+
+    RULES = (["~mine*", "%R~s", "+@all"], ["-set"], ["+set"], ["off"], ["on"], ["resetkeys"], ["~mine*", "%R~s"])
+    SECONDS = 3.0
+    CLIENTS = 4
+
+    def call_scripts(self, server, end, answers):
+        """What one client does: logs in whenever the server has closed its connection."""
+        while time.monotonic() < end:
+            try:
+                with server.raw() as connection:
+                    if connection.call("AUTH", "limited", "x") != OK:
+                        continue
+                    while time.monotonic() < end:
+                        for key in ("mine", "forbidden"):
+                            reply = run_script(connection, "s", "run", keys=[], args=["SET", key, "1"])
+                            answers.append((key, reply == OK, isinstance(reply, Error) and "NOPERM " in reply.text))
+                        connection.call("AI._MODELSCAN")
+                        connection.call(*words("AI.DAGRUN |> AI.TENSORSET a FLOAT 1 |> AI.SCRIPTRUN s run INPUTS a"))
+            except (ConnectionClosed, ConnectionError):
+                continue
+
+    def test_scripts_meanwhile(self, server, raw):
+        store_script(raw, "s", SOURCE, "run", "infer")
+        add_user(raw, *self.RULES[0])
+        answers = []
+        end = time.monotonic() + self.SECONDS
+        clients = [
+            threading.Thread(target=self.call_scripts, args=(server, end, answers)) for _ in range(self.CLIENTS)
+        ]
+        for client in clients:
+            client.start()
+        random = Random(6)
+        while time.monotonic() < end:
+            if random.random() < 0.1:
+                raw.call("ACL", "DELUSER", "limited")
+                add_user(raw, *self.RULES[0])
+            else:
+                assert raw.call("ACL", "SETUSER", "limited", *random.choice(self.RULES)) == OK
+        for client in clients:
+            client.join()
+        assert raw.call("EXISTS", "forbidden") == 0
+        # Every answer is one or the other, and there was some of both.
+        assert all(succeeded != refused for _, succeeded, refused in answers)
+        assert {(key, succeeded) for key, succeeded, _ in answers} == {
+            ("mine", True),
+            ("mine", False),
+            ("forbidden", False),
+        }
 
 
 class TestScriptsRunAs:
