@@ -24,14 +24,14 @@ ONCE ?=
 ##                    onnx, tf (0.3 GB to fetch), tflite, torch (0.6 GB, compiles for half a minute), with commas
 ENGINES ?=
 ## SERVERS=           test, test-integration, fuzz, hammer, hammer-engines, hammer-commands, batching, dags, leaks,
-##                    stall: the servers; default: all three
+##                    stall, cluster: the servers; default: all three
 SERVERS ?= redis7 redis8 valkey9
 ## PYTEST_ARGS=       test, test-integration: further arguments for pytest, such as -k NAME
 PYTEST_ARGS ?=
 ## PROCESSES=3        test, test-integration: how many run tests at once; 0 runs them one after the other
 PROCESSES ?= 3
-## SEED=              fuzz, hammer, hammer-engines, hammer-commands, batching, dags: repeat the run with this seed;
-##                    default: a new one, which is printed
+## SEED=              fuzz, hammer, hammer-engines, hammer-commands, batching, dags, cluster: repeat the run with this
+##                    seed; default: a new one, which is printed
 SEED ?=
 ## COUNT=             fuzz: commands per server, default a million; leaks: rounds per format, default a thousand;
 ##                    dags: graphs per server, default 20000
@@ -42,7 +42,7 @@ REQUESTS ?= 200000
 CONNECTIONS ?= 64
 ## MODELS=2000        fuzz: damaged files per format and server
 MODELS ?= 2000
-## SECONDS=           hammer, hammer-engines: duration per server, default 60; hammer-commands: default 1800;
+## SECONDS=           hammer, hammer-engines, cluster: duration per server, default 60; hammer-commands: default 1800;
 ##                    bench, bench-full, bench-smoke: length of a measurement, default 1.5, 3 and 1
 SECONDS ?=
 ## STALL_ARGS=        stall: further arguments, such as --rounds 20, --pause 0.2, or --shield on a shared machine
@@ -164,6 +164,12 @@ fuzz: module engines ## Send a million bad commands and thousands of damaged fil
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.fuzz --seed "$(SEED)" --count $(or $(COUNT),1000000) \
 			--models $(MODELS) --engines "$(ENGINES)"
 
+.PHONY: fuzz-restore
+fuzz-restore: module engines ## Send damaged data of all layouts to each server through RESTORE; COUNT= per type, default 100000
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.restore_fuzz --seed "$(SEED)" --count $(or $(COUNT),100000)
+
 .PHONY: hammer
 hammer: build ## Let many clients use each server at once and some leave in the middle
 	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
@@ -203,6 +209,12 @@ leaks: module engines ## Store, run and delete models of all engines, or ENGINES
 	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS)
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.leaks --count $(or $(COUNT),1000) --engines "$(ENGINES)"
+
+.PHONY: cluster
+cluster: module engines ## Move slots of a cluster to and fro under load, and then kill a primary
+	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS)
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.cluster --seed "$(SEED)" --seconds $(or $(SECONDS),60)
 
 .PHONY: bench-cold
 bench-cold: module engines ## Measure how long an empty server takes to the first answer of each engine, or of ENGINES

@@ -108,9 +108,11 @@ let package = Package(
             name: "ModelCheck", dependencies: ["Inference", "Engines"], swiftSettings: swiftSettings,
             linkerSettings: [.unsafeFlags(["-static-stdlib", "-Xlinker", "--gc-sections", "-Xlinker", "--strip-all"])]),
 
+        // Locks that Thread Sanitizer would not see.
+        .target(name: "CThreadSanitizer", path: "Tests/CThreadSanitizer"),
         // What several unit test targets use.
         .target(
-            name: "TestSupport", dependencies: ["Inference", "Tensors"], path: "Tests/TestSupport",
+            name: "TestSupport", dependencies: ["CThreadSanitizer", "Inference", "Tensors"], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
         .testTarget(name: "TensorsTests", dependencies: ["TestSupport", "Tensors"], swiftSettings: swiftSettings),
         .testTarget(

@@ -42,6 +42,8 @@ public final class InferenceEngine: @unchecked Sendable {
     private let queues = Mutex<[String: DeviceQueue]>([:])
     /// Engines whose absence the operator has been told of.
     private let reportedEngines = Mutex<Set<String>>([])
+    private let awaitedEngines = AwaitedEngines()
+    private let brokenReports: BrokenReports
     private let passedTrials = PassedTrials()
     /// Where relative library paths start.
     private let backendsPath = Mutex("")
@@ -63,6 +65,7 @@ public final class InferenceEngine: @unchecked Sendable {
         loader = BackgroundThreads(name: "loader", priority: .low, clock: clock)
         housekeeper = BackgroundThreads(name: "keeper", priority: .normal, clock: clock)
         inline = InlineExecution(clock: clock, budget: 0)
+        brokenReports = BrokenReports(clock: clock)
         self.clock = clock
     }
 
@@ -122,6 +125,7 @@ extension InferenceEngine {
         let path = resolveLibraryPath(path)
         do throws(InferenceError) {
             try registry.load(description, path: path, settings: configuration.engineSettings)
+            rebuild(awaiting: description)
             return true
         } catch {
             configuration.log("the \(description.name) engine could not be loaded from \(path): \(error.message)")
@@ -163,7 +167,8 @@ extension InferenceEngine {
         let problem: InferenceError
         do throws(InferenceError) {
             guard isTrusted(path) else { throw InferenceError("the file is outside the trusted folder") }
-            return try registry.load(description, path: path, settings: configuration.engineSettings)
+            try registry.load(description, path: path, settings: configuration.engineSettings)
+            return rebuild(awaiting: description)
         } catch {
             problem = error
         }
@@ -199,7 +204,7 @@ extension InferenceEngine {
         let model = Model(definition) { [unowned self] in retire($0) }
         if let completion { model.whenLoaded(completion) }
         load(
-            into: model.readiness,
+            definition.identity, into: model.readiness, isReported: completion == nil,
             build: { [unowned self] watch throws(InferenceError) in try build(definition, watch) })
         return model
     }
@@ -211,22 +216,43 @@ extension InferenceEngine {
         let script = Script(definition) { [unowned self] in retire($0) }
         if let completion { script.whenLoaded(completion) }
         load(
-            into: script.readiness,
+            definition.identity, into: script.readiness, isReported: completion == nil,
             build: { [unowned self] _ throws(InferenceError) in try build(definition) })
         return script
     }
 
     /// Has an artifact built by a loader thread. The job does not keep the artifact: one that is deleted meanwhile goes at
     /// once.
+    ///
+    /// - Parameter isReported: whether the log is to say why the artifact is broken: there is no client to be told.
     private func load<Loaded: Sendable>(
-        into readiness: Readiness<Loaded>,
+        _ identity: ArtifactIdentity, into readiness: Readiness<Loaded>, isReported: Bool,
         build: @escaping @Sendable (RunWatch) throws(InferenceError) -> (Loaded, DeviceQueue)
     ) {
-        loader.submit { watch in
+        loader.submit { [unowned self] watch in
             guard !readiness.isAbandoned else { return }
             let result = Result { () throws(InferenceError) in try build(watch) }
+            var failure: InferenceError?
+            if case .failure(let error) = result { failure = error }
             for waiter in readiness.finish(consume result) { waiter() }
+            guard let failure else { return }
+            if isReported { brokenReports.report(identity, failure, to: configuration.log) }
+            guard failure == .couldNotLoadBackend, registry.description(named: identity.backend.name)?.open != nil else {
+                return
+            }
+            awaitedEngines.add(readiness, of: identity.backend) { [unowned self] in
+                guard readiness.restart() else { return }
+                load(identity, into: readiness, isReported: isReported, build: build)
+            }
+            // The artifact may have gone, and the engine may have come, before there was an entry to be found.
+            if readiness.isAbandoned { awaitedEngines.remove(ObjectIdentifier(readiness)) }
+            if registry.loadedBackend(identity.backend) != nil { rebuild(awaiting: identity.backend) }
         }
+    }
+
+    /// The engine has come: builds what is broken for want of it.
+    private func rebuild(awaiting backend: BackendDescription) {
+        for rebuild in awaitedEngines.take(backend) { rebuild() }
     }
 
     /// Refuses at once what need not be tried: an artifact for an engine that is not there, or a further one while too
@@ -283,6 +309,7 @@ extension InferenceEngine {
     /// The last reference to an artifact has gone: forget its name, and give its memory back where nobody waits.
     private func retire(_ artifact: RetiredArtifact) {
         directory.remove(artifact)
+        awaitedEngines.remove(artifact.progress)
         housekeeper.submit { _ in artifact.release() }
     }
 

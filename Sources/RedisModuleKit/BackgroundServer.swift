@@ -11,6 +11,8 @@ public struct BackgroundServer: Sendable {
     /// Microseconds between two attempts to take the lock: at first, and while the main thread stays busy.
     private static let shortestPause: UInt32 = 20
     private static let longestPause: UInt32 = 500
+    /// Microseconds for which a thread waits, at least, until it may write: a failover that takes longer has failed.
+    private static let pauseLimit = 30_000_000
 
     /// Remembers the database that the command's client has selected. Main thread only.
     ///
@@ -68,6 +70,23 @@ public struct BackgroundServer: Sendable {
                 raw, $0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count, nil, nil, nil) == RM_OK
         }
     }
+
+    /// As ``withLock(_:)``, for a command called `name`: one that changes something waits until it may, which is not while
+    /// the server prepares for a failover or keeps its clients' writes back.
+    ///
+    /// - Throws: what `body` throws, or `TRYAGAIN` when that takes longer than ``pauseLimit``.
+    public func withLock<Result>(
+        for name: UnsafeRawBufferPointer, _ body: (LockedServer) throws(CommandError) -> Result
+    ) throws(CommandError) -> Result {
+        for _ in 0..<(Self.pauseLimit / Int(Self.longestPause)) {
+            let result = try withLock { server throws(CommandError) -> Result? in
+                WritePause.isOn && !server.onlyReads(name) ? nil : try body(server)
+            }
+            if let result { return result }
+            usleep(Self.longestPause)
+        }
+        throw .writingIsPaused
+    }
 }
 
 /// The server while the calling thread holds its lock.
@@ -107,6 +126,21 @@ public struct LockedServer {
         if errorText == nil { body(reply) }
         RedisModule_FreeCallReply(raw)
         if let errorText { throw CommandError(errorText) }
+    }
+
+    /// Whether the server says of a command that it only reads. Of what does not exist nothing needs to be put off.
+    fileprivate func onlyReads(_ name: UnsafeRawBufferPointer) -> Bool {
+        var words: [OpaquePointer?] = [RedisModule_CreateString(nil, "INFO", 4), string(name)]
+        defer { for word in words { RedisModule_FreeString(nil, word) } }
+        var error: Int32 = 0
+        let reply = words.withUnsafeMutableBufferPointer {
+            RedisModule_CallVector(raw, "COMMAND", "v", $0.baseAddress, $0.count, &error)
+        }
+        guard let raw = reply else { return false }
+        defer { RedisModule_FreeCallReply(raw) }
+        // Name, arity, flags and more.
+        guard let command = CallReply(raw: raw)[0], let flags = command[2] else { return true }
+        return flags.hasElement("readonly") && !flags.hasElement("may_replicate")
     }
 
     /// The server's reply, or nil and a number of the system's errors.
@@ -179,6 +213,13 @@ public struct CallReply {
     /// An element of an array.
     public subscript(index: Int) -> CallReply? {
         RedisModule_CallReplyArrayElement(raw, index).map { CallReply(raw: $0) }
+    }
+
+    /// Whether an array has `word` among its elements.
+    fileprivate func hasElement(_ word: String) -> Bool {
+        (0..<RedisModule_CallReplyLength(raw)).contains { index in
+            self[index].map { $0.bytes.elementsEqual(word.utf8) } ?? false
+        }
     }
 
     fileprivate var errorText: String? {

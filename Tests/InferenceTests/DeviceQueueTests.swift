@@ -167,5 +167,6 @@ import Testing
         #expect(queue.stop(withinSeconds: 0) == false)
         queue.release()
         try queue.inbox.wait(for: 1)
+        #expect(queue.stop())
     }
 }

@@ -108,6 +108,7 @@ class EngineClient:
         self._second = await AsyncClient.connect(self._port)
         try:
             while time.monotonic() < until:
+                await self._pause(until)
                 behaviour = self._random.choice(self._behaviours)
                 try:
                     used = await behaviour()
@@ -118,6 +119,9 @@ class EngineClient:
         finally:
             self._client.close()
             self._second.close()
+
+    async def _pause(self, until: float) -> None:
+        """Waits before each behaviour, to the moment at most; not here."""
 
     # Building blocks
 
@@ -139,7 +143,7 @@ class EngineClient:
         return self._note(await self._client.call(*command))
 
     async def _expect(self, expected: Any, *command: Argument) -> None:
-        _check(command, await self._call(*command), expected)
+        check(command, await self._call(*command), expected)
 
     async def _pipeline(self, commands: Sequence[Sequence[Argument]]) -> list[Any]:
         return [self._note(reply) for reply in await self._client.pipeline(commands)]
@@ -160,9 +164,9 @@ class EngineClient:
             replies = [await self._call(*command) for command in commands]
         outputs = replies[len(inputs) + 1 :]
         for command, reply in zip(commands, replies[: len(inputs) + 1]):
-            _check(command, reply, OK)
+            check(command, reply, OK)
         for command, reply, values in zip(commands[len(inputs) + 1 :], outputs, expected):
-            _check_values(command, reply, values)
+            check_values(command, reply, values)
 
     def _fraud_batch(self, name: str) -> tuple[list[np.ndarray], np.ndarray]:
         """Inputs in the order of the format, and the answers."""
@@ -234,7 +238,7 @@ class EngineClient:
         commands = [tensor_command(key, first), read, tensor_command(key, second), read, ["DEL", key], read]
         expected = [OK, first.tobytes(), OK, second.tobytes(), 1, NO_TENSOR]
         for command, reply, wanted in zip(commands, await self._pipeline(commands), expected):
-            _check(command, reply, wanted)
+            check(command, reply, wanted)
         return "tensors"
 
     async def _own_model(self) -> str:
@@ -266,7 +270,7 @@ class EngineClient:
         await self._expect(OK, *tensor_command(input_key, x))
         reply = await self._call(*execute_command(SHARED_KEY, [input_key], [output_key]))
         if reply != NO_MODEL:
-            _check(("run of the shared model",), reply, OK)
+            check(("run of the shared model",), reply, OK)
             await self._expect((x * 2).tobytes(), "AI.TENSORGET", output_key, "BLOB")
         return "shared"
 
@@ -329,12 +333,12 @@ class LeavingEngineClient:
         return f"gone{self._identity}:{name}"
 
 
-def _check(command: Sequence[Argument], reply: Any, expected: Any) -> None:
+def check(command: Sequence[Argument], reply: Any, expected: Any) -> None:
     if reply != expected:
         raise AssertionError(f"{_shown(command)}: {_text(reply)} instead of {_text(expected)}")
 
 
-def _check_values(command: Sequence[Argument], reply: Any, expected: np.ndarray) -> None:
+def check_values(command: Sequence[Argument], reply: Any, expected: np.ndarray) -> None:
     """A reply of AI.TENSORGET META BLOB against the numbers."""
     if not isinstance(reply, list):
         raise AssertionError(f"{_shown(command)}: {_text(reply)} instead of a tensor")

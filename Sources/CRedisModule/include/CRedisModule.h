@@ -47,6 +47,7 @@ static const int RM_REPLY_ARRAY = 3;
 static const int RM_CONTEXT_LUA = 1 << 0;
 static const int RM_CONTEXT_MULTI = 1 << 1;
 static const int RM_CONTEXT_READONLY = 1 << 4;
+static const int RM_CONTEXT_CLUSTER = 1 << 5;
 static const int RM_CONTEXT_REPLICATED = 1 << 12;
 static const int RM_CONTEXT_LOADING = 1 << 13;
 static const int RM_CONTEXT_DENY_BLOCKING = 1 << 21;
@@ -64,6 +65,10 @@ static const int RM_ACL_LOG_KEY = 2;
 
 // Class `d` of notify-keyspace-events: what modules do to keys of their own types.
 static const int RM_NOTIFY_MODULE = 1 << 13;
+
+static const int RM_NODE_ID_LENGTH = 40;
+static const int RM_CLIENT_INFO_VERSION = 1;
+static const int RM_CLIENT_INFO_TLS = 1 << 0;
 
 static const int RM_CONFIG_IMMUTABLE = 1 << 0;
 static const int RM_EVENT_SHUTDOWN = 5;
@@ -90,6 +95,14 @@ typedef struct RedisModuleEvent {
 typedef void (*RedisModuleEventCallback)(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data);
 
 typedef void (*RedisModuleUserChangedFunc)(uint64_t client_id, void *private_data);
+typedef struct RedisModuleClientInfo {
+    uint64_t version;
+    uint64_t flags;
+    uint64_t id;
+    char address[46];
+    uint16_t port;
+    uint16_t database;
+} RedisModuleClientInfo;
 
 // Layout of version 3 of the type methods: known to every server from 6.2 on.
 typedef struct RedisModuleTypeMethods {
@@ -243,6 +256,7 @@ typedef struct RedisModuleCommandInfo {
     X(int, ACLAddLogEntry,                                                                                            \
       (RedisModuleCtx * ctx, RedisModuleUser * user, RedisModuleString * object, int reason),                         \
       (ctx, user, object, reason))                                                                                    \
+    X(int, AvoidReplicaTraffic, (void), ())                                                                           \
     /* Strings */                                                                                                     \
     X(RedisModuleString *, CreateString, (RedisModuleCtx * ctx, const char *bytes, size_t length),                    \
       (ctx, bytes, length))                                                                                           \
@@ -283,6 +297,10 @@ typedef struct RedisModuleCommandInfo {
     X(size_t, CallReplyLength, (RedisModuleCallReply * reply), (reply))                                               \
     X(RedisModuleCallReply *, CallReplyArrayElement, (RedisModuleCallReply * reply, size_t index), (reply, index))    \
     X(const char *, CallReplyStringPtr, (RedisModuleCallReply * reply, size_t *length), (reply, length))              \
+    /* Clusters */                                                                                                    \
+    X(const char *, GetMyClusterID, (void), ())                                                                       \
+    X(int, GetClientInfoById, (void *info, uint64_t client), (info, client))                                          \
+    X(long long, Milliseconds, (void), ())                                                                            \
     /* Blocked clients */                                                                                             \
     X(RedisModuleBlockedClient *, BlockClient,                                                                        \
       (RedisModuleCtx * ctx, RedisModuleCmdFunc reply, RedisModuleCmdFunc timeout,                                    \

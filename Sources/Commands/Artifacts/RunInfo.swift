@@ -1,7 +1,8 @@
 internal import Inference
 internal import RedisModuleKit
 
-/// `AI.INFO key [RESETSTAT]` shows, or resets, what the runs of a model or script have cost.
+/// `AI.INFO key [RESETSTAT | STATE]` shows, or resets, what the runs of a model or script have cost; with STATE also whether
+/// it can be run, and why not.
 enum RunInfo {
     static let command = Command(
         name: "ai.info", flags: "readonly", keys: .first(.read),
@@ -9,7 +10,7 @@ enum RunInfo {
             summary: "Returns or resets the run statistics of a model or script.", complexity: "O(1)", since: "1.0.0",
             arguments: [
                 DocumentedArgument("key", .key(specification: 0)),
-                .word("RESETSTAT", optional: true),
+                DocumentedArgument("action", .oneOf([.word("RESETSTAT"), .word("STATE")]), optional: true),
             ]),
         entry: { runCommand($0, $1, $2, RunInfo.run) })
 
@@ -26,16 +27,17 @@ enum RunInfo {
             entry.statistics.reset()
             return .ok
         }
-        return .encoded(InfoReply(entry: entry))
+        return .encoded(InfoReply(entry: entry, hasState: arguments.consume("STATE")))
     }
 
     private struct InfoReply: ReplyEncodable {
         let entry: ArtifactDirectory.Entry
+        let hasState: Bool
 
         func encode(into reply: ReplyWriter) {
             let identity = entry.identity
             let statistics = entry.statistics.snapshot
-            reply.array(18)
+            reply.array(hasState ? 22 : 18)
             reply.label("key")
             reply.bulk(identity.key)
             reply.label("type")
@@ -55,6 +57,18 @@ enum RunInfo {
             reply.integer(statistics.calls)
             reply.label("errors")
             reply.integer(statistics.errors)
+            if hasState { encodeState(into: reply) }
+        }
+
+        private func encodeState(into reply: ReplyWriter) {
+            reply.label("state")
+            switch entry.phase {
+            case .ready: reply.label("ready")
+            case .broken: reply.label("broken")
+            case .loading, nil: reply.label("loading")
+            }
+            reply.label("reason")
+            if case .broken(let error) = entry.phase { reply.bulk(error.message) } else { reply.label("") }
         }
     }
 }

@@ -10,10 +10,10 @@ struct ScriptCallClause {
     private(set) var timeout: Int?
 
     /// The call of `function` that the arguments describe.
-    func call(_ function: Argument, _ context: CommandContext) -> ScriptCall {
+    func call(_ function: Argument, _ context: CommandContext, _ effects: ScriptEffects?) -> ScriptCall {
         ScriptCall(
             function: function.text, keys: keys.map(\.bytes), arguments: arguments.map(\.bytes),
-            server: ScriptServerAccess(context))
+            server: ScriptServerAccess(context, effects))
     }
 }
 

@@ -62,9 +62,7 @@ enum DAGExecute {
         guard arguments.count >= (variant.isDeprecated ? 4 : 6) else { throw variant.wrongArity }
         var parser = GraphParser(variant, context)
         let header = try parser.parse(&arguments)
-        return try PendingRequest.start(
-            parser.plan, outputs: try parser.outputs(header.persisted), answer: .elements(parser.elements),
-            timeout: header.timeout, context)
+        return try parser.start(persisting: header.persisted, timeout: header.timeout)
     }
 
     // MARK: Keys

@@ -73,7 +73,7 @@ enum ModelStore {
         let engine = InferenceEngine.shared
         let definition = try parse(ModelClause(engine.registry), &arguments, key)
         let store = ArtifactStore(
-            type: ModelType.valueType, make: { engine.makeModel(definition, completion: $0) },
+            type: ModelType.valueType, command: "AI.MODELSTORE", make: { engine.makeModel(definition, completion: $0) },
             onStored: { model in
                 // The server frees the command's arguments when this returns.
                 for case let chunk as ServerString in model.definition.blob.chunks { chunk.becomeOnlyReference() }

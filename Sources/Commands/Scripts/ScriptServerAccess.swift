@@ -5,15 +5,21 @@ internal import RedisModuleKit
 /// that the script's caller has at that moment.
 struct ScriptServerAccess: ScriptServer {
     private let server: BackgroundServer
+    /// Nil where nobody asks.
+    private let effects: ScriptEffects?
 
-    init(_ context: CommandContext) {
+    init(_ context: CommandContext, _ effects: ScriptEffects?) {
+        self.effects = effects
         server = BackgroundServer(context, actingFor: context.scriptCaller)
     }
 
     func execute(_ words: [UnsafeRawBufferPointer], reply: any ScriptReplyWriter) throws(InferenceError) {
         do throws(CommandError) {
-            try server.withLock { server throws(CommandError) in
-                try server.call(words) { write($0, to: reply) }
+            try server.withLock(for: words.first ?? .init(start: nil, count: 0)) { server throws(CommandError) in
+                try server.call(words) {
+                    effects?.note()
+                    write($0, to: reply)
+                }
             }
         } catch {
             throw InferenceError(error.text)

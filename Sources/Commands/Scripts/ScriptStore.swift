@@ -49,7 +49,8 @@ enum ScriptStore {
         let engine = InferenceEngine.shared
         let definition = try parse(&arguments, key, engine.registry, hasEntryPoints: hasEntryPoints)
         let store = ArtifactStore(
-            type: ScriptType.valueType, make: { engine.makeScript(definition, completion: $0) })
+            type: ScriptType.valueType, command: "AI.SCRIPTSTORE",
+            make: { engine.makeScript(definition, completion: $0) })
         return try store.reply(context, key: key, definition.identity)
     }
 

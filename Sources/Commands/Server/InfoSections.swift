@@ -22,6 +22,27 @@ struct InfoSections {
         if info.section("cpu") { writeProcessorTimes(to: info) }
         if info.section("models") { writeModels(to: info) }
         if info.section("queues") { writeQueues(to: info) }
+        if info.section("broken") { writeBroken(to: info) }
+    }
+
+    private static let brokenLimit = 32
+
+    /// What is broken, and why: `broken_<n>:key=<key>,type=<type>,backend=<engine>,reason=<text>`, without white space.
+    private func writeBroken(to info: InfoWriter) {
+        for (index, (entry, error)) in engine.directory.broken(limit: Self.brokenLimit).enumerated() {
+            let identity = entry.identity
+            info.field(
+                "broken_\(index + 1)",
+                "key=\(identity.readableKey),type=\(identity.kind.rawValue),backend=\(identity.backend.name),"
+                    + "reason=\(Self.word(error.message))")
+        }
+    }
+
+    /// A text as one word that does not end a line or begin a comment.
+    private static func word(_ text: String) -> String {
+        String(
+            decoding: text.utf8.prefix(512).map { byte in byte <= 0x20 || byte == 0x23 ? UInt8(ascii: "_") : byte },
+            as: UTF8.self)
     }
 
     private func writeConfiguration(to info: InfoWriter) {

@@ -5,7 +5,7 @@ internal import Synchronization
 /// What loading has led to is read without a lock: on every request, and in the forked process that saves the data file,
 /// where a lock could be held by a thread that does not exist there.
 final class Readiness<Loaded: Sendable>: ArtifactProgress {
-    /// What loading has led to, written once.
+    /// What loading has led to.
     private final class Outcome: @unchecked Sendable {
         let error: InferenceError?
         let queue: DeviceQueue?
@@ -33,9 +33,12 @@ final class Readiness<Loaded: Sendable>: ArtifactProgress {
     private let isSurrendered = Atomic(false)
     /// Told once when the artifact has stopped loading; nil from then on.
     private let waiters = Mutex<[@Sendable () -> Void]?>([])
+    /// Failures that ``restart()`` has taken back. They stay: somebody may be reading one. Guarded by `waiters`.
+    nonisolated(unsafe) private var formerOutcomes: [Unmanaged<Outcome>] = []
 
     deinit {
         storedOutcome.load(ordering: .acquiring)?.release()
+        for outcome in formerOutcomes { outcome.release() }
     }
 
     private var outcome: Outcome? { storedOutcome.load(ordering: .acquiring)?._withUnsafeGuaranteedRef { $0 } }
@@ -67,6 +70,18 @@ final class Readiness<Loaded: Sendable>: ArtifactProgress {
         return waiters.withLock { waiters in
             if !isAbandoned && self.outcome == nil { storedOutcome.store(.passRetained(outcome), ordering: .releasing) }
             return waiters.take() ?? []
+        }
+    }
+
+    /// Goes back to loading, when the artifact is broken because its engine was not there. False in any other phase.
+    func restart() -> Bool {
+        waiters.withLock { waiters in
+            guard !isAbandoned, outcome?.error == .couldNotLoadBackend,
+                let former = storedOutcome.exchange(nil, ordering: .acquiringAndReleasing)
+            else { return false }
+            formerOutcomes.append(former)
+            waiters = []
+            return true
         }
     }
 

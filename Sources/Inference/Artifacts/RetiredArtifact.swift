@@ -3,11 +3,16 @@
 final class RetiredArtifact: @unchecked Sendable {
     let key: [UInt8]
     let object: ObjectIdentifier
+    /// What ``AwaitedEngines`` knows the artifact by.
+    let progress: ObjectIdentifier
     private var parts: [(any Sendable)?]
 
-    init(key: [UInt8], object: ObjectIdentifier, parts: consuming [(any Sendable)?]) {
+    init(
+        key: [UInt8], object: ObjectIdentifier, progress: ObjectIdentifier, parts: consuming [(any Sendable)?]
+    ) {
         self.key = key
         self.object = object
+        self.progress = progress
         self.parts = parts
     }
 

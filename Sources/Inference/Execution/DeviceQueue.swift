@@ -281,7 +281,8 @@ public final class DeviceQueue: @unchecked Sendable {
 
     // MARK: The end
 
-    /// Lets the workers finish what they run, starts nothing more, and joins them. Returns whether all ended in time.
+    /// Lets the workers finish what they run, starts nothing more, and joins them. What waits is let go without an answer.
+    /// Returns whether all ended in time.
     func stop(withinSeconds seconds: Int) -> Bool {
         let workers = lock.withLock {
             isStopping = true
@@ -289,6 +290,8 @@ public final class DeviceQueue: @unchecked Sendable {
             return self.workers + lost
         }
         for worker in workers { worker.watch.close() }
+        // Steps lead to their models, and these to the queue. They go when the lock is free again.
+        _ = lock.withLock { waiting.takeAll() }
         // Who waits for the server waits for the caller: such a thread ends with the process.
         return workers.allSatisfy { $0.watch.isWaiting || $0.thread?.join(withinSeconds: seconds) ?? true }
     }
