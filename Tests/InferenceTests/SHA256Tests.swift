@@ -34,7 +34,7 @@ import Testing
         (120, "2f3d335432c70b580af0e8e1b3674a7c020d683aa5f73aaaedfdc55af904c21c"),
         (127, "c57e9278af78fa3cab38667bef4ce29d783787a2f731d4e12200270f0c32320a"),
         (128, "6836cf13bac400e9105071cd6af47084dfacad4e5e302c94bfed24e013afb73e"),
-        (1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
+        (1_000_000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"),
     ])
     func `give the digests that sha256sum gives`(count: Int, expected: String) {
         #expect(digest([[UInt8](repeating: UInt8(ascii: "a"), count: count)]) == expected)
@@ -44,7 +44,9 @@ import Testing
         let bytes = (0..<400).map { UInt8(truncatingIfNeeded: $0 &* 37) }
         let whole = digest([bytes])
         for size in 1...200 {
-            let pieces = stride(from: 0, to: bytes.count, by: size).map { Array(bytes[$0..<min($0 + size, bytes.count)]) }
+            let pieces = stride(from: 0, to: bytes.count, by: size).map {
+                Array(bytes[$0..<min($0 + size, bytes.count)])
+            }
             #expect(digest(pieces) == whole)
             #expect(digest([[]] + pieces + [[]]) == whole)
         }

@@ -1,5 +1,6 @@
-"""What the load line says about who may do what: SCRIPTS_RUN_AS, ALLOW_UPLOADS, UPLOAD_USER and ALLOW_LOADBACKEND; and the
-module's categories in access control lists. See test_extension_permissions.py for the rights to keys."""
+"""What the load line says about who may do what: SCRIPTS_RUN_AS, ALLOW_UPLOADS, UPLOAD_USER, MODEL_DIGESTS and
+ALLOW_LOADBACKEND; and the module's categories in access control lists. See test_extension_permissions.py for the rights to
+keys."""
 
 import hashlib
 import socket
@@ -335,7 +336,8 @@ class TestLoadBackend:
 
     LOAD = ["AI.CONFIG", "LOADBACKEND", "ONNX", BACKEND]
     NOT_LOCAL = Error(
-        "ERR LOADBACKEND and BACKENDSPATH are for connections from the server's machine, unless ALLOW_LOADBACKEND is YES"
+        "ERR LOADBACKEND and BACKENDSPATH are for connections from the server's machine, "
+        "unless ALLOW_LOADBACKEND is YES"
     )
     OFF = Error("ERR LOADBACKEND and BACKENDSPATH are switched off: ALLOW_LOADBACKEND is NO")
     # The same in two steps, where engines may come from anywhere.
@@ -479,4 +481,5 @@ class TestCategories:
         (tmp_path / "users.acl").write_text(f"user default on nopass ~* &* +@all\nuser limited on nopass ~* {rules}\n")
         raw = start_server(config=("--aclfile", str(tmp_path / "users.acl"))).raw()
         assert raw.call("ACL", "DRYRUN", "limited", *words("AI.MODELEXECUTE m INPUTS 1 a OUTPUTS 1 b")) == OK
-        assert b"no permissions to run" in raw.call("ACL", "DRYRUN", "limited", *words("AI.MODELSTORE m ONNX CPU BLOB x"))
+        refusal = raw.call("ACL", "DRYRUN", "limited", *words("AI.MODELSTORE m ONNX CPU BLOB x"))
+        assert b"no permissions to run" in refusal

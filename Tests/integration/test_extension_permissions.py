@@ -1,5 +1,5 @@
-"""Every command needs the key permissions that support/key_uses.py says, wherever it is called from, and storing models and
-scripts can be left to some users."""
+"""Every command needs the key permissions that support/key_uses.py says, wherever it is called from, and storing models
+and scripts can be left to some users."""
 
 from random import Random
 
@@ -16,7 +16,11 @@ KEPT_KEYS = ("base:m", "base:s", "base:p", "all:runner")
 USERS = ("uploader", "other")
 UPLOAD_REFUSED = "only the users that UPLOAD_USER names may store models and scripts"
 # What the servers say where a key is refused; within scripts of the server Redis 7.0 says it in other words.
-KEY_REFUSED = ("No permissions to access a key", "no permissions to access one of the keys", "can't access at least one")
+KEY_REFUSED = (
+    "No permissions to access a key",
+    "no permissions to access one of the keys",
+    "can't access at least one",
+)
 
 FUNCTION = """#!lua name=relay
 redis.register_function('relay', function(keys, args) return redis.call(unpack(args)) end)
@@ -327,7 +331,8 @@ class TestCommandRights:
 
     def test_a_dag_needs_the_right_of_the_dag_only(self, stored, connection):
         self.log_in(stored, connection, "+ai.dagexecute", "+ai.dagrun")
-        dag = "AI.DAGEXECUTE LOAD 1 base:t |> AI.MODELEXECUTE base:m INPUTS 1 base:t OUTPUTS 1 a |> AI.TENSORGET a VALUES"
+        dag = "AI.DAGEXECUTE LOAD 1 base:t |> AI.MODELEXECUTE base:m INPUTS 1 base:t OUTPUTS 1 a"
+        dag += " |> AI.TENSORGET a VALUES"
         assert connection.call(*words(dag)) == [OK, [b"2"]]
         dag = "AI.DAGRUN LOAD 1 base:t |> AI.SCRIPTRUN base:p plain INPUTS base:t OUTPUTS a |> AI.TENSORGET a VALUES"
         assert connection.call(*words(dag)) == [OK, [b"1"]]
@@ -351,7 +356,8 @@ class TestCommandRights:
 
     def test_a_script_needs_the_right_to_its_channels(self, stored, connection):
         def publish(channel):
-            return errors_of(connection.call(*script_command("base:s", "run", ["base:t"], args=["PUBLISH", channel, "x"])))
+            command = script_command("base:s", "run", ["base:t"], args=["PUBLISH", channel, "x"])
+            return errors_of(connection.call(*command))
 
         self.log_in(stored, connection, "+ai.scriptexecute", "+publish", "resetchannels", "&mine")
         assert publish("mine") == ""

@@ -559,7 +559,7 @@ class TestRedisExecute:
         assert get_tensor(raw, "t").tolist() == [1, 2]
 
     def test_the_caller_s_rights(self, server, raw):
-        """Beyond the original, whose scripts may do everything: see test_extension_access_rules.py for that, and for more."""
+        """Beyond the original, whose scripts may do everything. More in test_extension_access_rules.py."""
         rules = words("on nopass resetkeys ~redis ~k -@all +ai.scriptexecute")
         assert raw.call("ACL", "SETUSER", "u", *rules) == OK
         with server.raw() as connection:

@@ -33,7 +33,9 @@ struct SHA256 {
         let bitCount = byteCount * 8
         pending.append(0x80)
         while pending.count % Self.blockSize != 56 { pending.append(0) }
-        for shift in stride(from: 56, through: 0, by: -8) { pending.append(UInt8(truncatingIfNeeded: bitCount >> shift)) }
+        for shift in stride(from: 56, through: 0, by: -8) {
+            pending.append(UInt8(truncatingIfNeeded: bitCount >> shift))
+        }
         for start in stride(from: 0, to: pending.count, by: Self.blockSize) {
             let block = Array(pending[start..<start + Self.blockSize])
             block.withUnsafeBytes { compress($0) }
