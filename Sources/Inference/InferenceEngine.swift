@@ -24,6 +24,8 @@ public final class InferenceEngine: @unchecked Sendable {
         public var trustedBackendsPath: String?
         /// Tries models out before they are loaded; nil to load them untried.
         public var modelChecker: ModelChecker?
+        /// Whether memory that is given back should be back at once. Asked in whatever thread gives some back.
+        public var isShortOfMemory: @Sendable () -> Bool = { false }
         /// Receives lines for the operator.
         public var log: @Sendable (String) -> Void = { _ in }
 
@@ -275,9 +277,11 @@ extension InferenceEngine {
         passedTrials.insert(fingerprint)
     }
 
-    /// The last reference to an artifact has gone: forget its name, and give its memory back where nobody waits.
+    /// The last reference to an artifact has gone: forget its name, and give its memory back where nobody waits. What the
+    /// server counts as its own goes at once when that is what it waits for.
     private func retire(_ artifact: RetiredArtifact) {
         directory.remove(artifact)
+        if configuration.isShortOfMemory() { artifact.releaseContent() }
         housekeeper.submit { _ in artifact.release() }
     }
 

@@ -15,7 +15,7 @@ import Testing
     }
 
     private func retired(_ artifact: any Artifact) -> RetiredArtifact {
-        RetiredArtifact(key: artifact.identity.key, object: ObjectIdentifier(artifact), parts: [])
+        RetiredArtifact(key: artifact.identity.key, object: ObjectIdentifier(artifact), loaded: nil)
     }
 
     private func tags(_ kind: ArtifactIdentity.Kind) -> [String] {

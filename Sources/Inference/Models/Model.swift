@@ -20,7 +20,8 @@ public final class Model: Artifact {
     deinit {
         retire(
             RetiredArtifact(
-                key: definition.key, object: ObjectIdentifier(self), parts: [readiness.surrender(), definition.blob]))
+                key: definition.key, object: ObjectIdentifier(self), loaded: readiness.surrender(),
+                content: definition.blob))
     }
 
     public var identity: ArtifactIdentity { definition.identity }

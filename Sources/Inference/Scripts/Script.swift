@@ -16,7 +16,7 @@ public final class Script: Artifact {
     deinit {
         retire(
             RetiredArtifact(
-                key: definition.identity.key, object: ObjectIdentifier(self), parts: [readiness.surrender()]))
+                key: definition.identity.key, object: ObjectIdentifier(self), loaded: readiness.surrender()))
     }
 
     public var identity: ArtifactIdentity { definition.identity }
