@@ -26,6 +26,8 @@ public final class InferenceEngine: @unchecked Sendable {
         public var modelChecker: ModelChecker?
         /// What may be built; nil for everything.
         public var allowedDigests: DigestList?
+        /// Whether memory that is given back should be back at once. Asked in whatever thread gives some back.
+        public var isShortOfMemory: @Sendable () -> Bool = { false }
         /// Receives lines for the operator.
         public var log: @Sendable (String) -> Void = { _ in }
 
@@ -316,10 +318,12 @@ extension InferenceEngine {
         passedTrials.insert(fingerprint)
     }
 
-    /// The last reference to an artifact has gone: forget its name, and give its memory back where nobody waits.
+    /// The last reference to an artifact has gone: forget its name, and give its memory back where nobody waits. What the
+    /// server counts as its own goes at once when that is what it waits for.
     private func retire(_ artifact: RetiredArtifact) {
         directory.remove(artifact)
         awaitedEngines.remove(artifact.progress)
+        if configuration.isShortOfMemory() { artifact.releaseContent() }
         housekeeper.submit { _ in artifact.release() }
     }
 
