@@ -235,7 +235,8 @@ extension InferenceEngine {
             for waiter in readiness.finish(consume result) { waiter() }
             guard let failure else { return }
             if isReported { brokenReports.report(identity, failure, to: configuration.log) }
-            guard failure == .couldNotLoadBackend, registry.description(named: identity.backend.name)?.open != nil else {
+            guard failure == .couldNotLoadBackend, registry.description(named: identity.backend.name)?.open != nil
+            else {
                 return
             }
             awaitedEngines.add(readiness, of: identity.backend) { [unowned self] in

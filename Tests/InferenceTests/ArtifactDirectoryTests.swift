@@ -16,7 +16,8 @@ import Testing
 
     private func retired(_ artifact: any Artifact) -> RetiredArtifact {
         RetiredArtifact(
-            key: artifact.identity.key, object: ObjectIdentifier(artifact), progress: ObjectIdentifier(artifact.progress),
+            key: artifact.identity.key, object: ObjectIdentifier(artifact),
+            progress: ObjectIdentifier(artifact.progress),
             parts: [])
     }
 

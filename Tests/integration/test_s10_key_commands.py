@@ -169,14 +169,14 @@ def test_memory_usage_is_told_at_once(raw, values):
 
 
 def test_active_defragmentation_does_no_harm(start_server):
-    """The server may move what it knows: tensors and models stay where engines read them. Debian's server has an allocator
-    that it cannot ask to move anything, and says so."""
+    """The server may move what it knows: tensors and models stay where engines read them. A server whose allocator it cannot
+    ask to move anything says so; of ours Redis 8 can."""
     server = start_server()
     raw = server.raw()
     reply = raw.call("CONFIG", "SET", "activedefrag", "yes")
     if reply != OK:
         assert isinstance(reply, Error) and "defrag" in reply.text, reply
-        assert server.kind == "redis7"
+        assert server.kind != "redis8"
     for name, value in (("ignore-bytes", "1"), ("threshold-lower", "0"), ("cycle-min", "50"), ("cycle-max", "75")):
         assert raw.call("CONFIG", "SET", f"active-defrag-{name}", value) == OK
     engines.store(raw, engines.ENGINES[engines.NAMES.index("ONNX")], "m")
