@@ -74,7 +74,7 @@ public enum TensorType {
         let strides = try numbers(rank, file)
         let offset = try file.count()
         return try file.string().withBytes {
-            try Tensor(dataType, Shape(shape), strides: strides, offset: offset, of: $0)
+            try Tensor(dataType, Shape(shape), limit: .max, strides: strides, offset: offset, of: $0)
         }
     }
 
