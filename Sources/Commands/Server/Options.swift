@@ -126,6 +126,7 @@ enum Options {
         configuration.modelChecker = modelCheckProgram.map {
             ModelChecker(program: $0, timeout: modelLoadTimeout.value)
         }
+        configuration.isShortOfMemory = { MemoryPressure.isHigh }
         configuration.log = { ServerLog.warning($0) }
         return configuration
     }
