@@ -30,8 +30,8 @@ SERVERS ?= redis7 redis8 valkey9
 PYTEST_ARGS ?=
 ## PROCESSES=3        test, test-integration: how many run tests at once; 0 runs them one after the other
 PROCESSES ?= 3
-## SEED=              fuzz, hammer, hammer-engines, hammer-commands, batching, dags, cluster, chaos, replication: repeat the
-##                    run with this seed; default: a new one, which is printed
+## SEED=              fuzz, hammer, hammer-engines, hammer-commands, batching, dags, cluster, chaos, replication: repeat
+##                    the run with this seed; default: a new one, which is printed
 SEED ?=
 ## COUNT=             fuzz: commands per server, default a million; leaks: rounds per format, default a thousand;
 ##                    dags: graphs per server, default 20000; replication: commands per server, default a million
@@ -47,7 +47,7 @@ MODELS ?= 2000
 ## SECONDS=           hammer, hammer-engines, cluster: duration per server, default 60; hammer-commands: default 1800;
 ##                    bench, bench-full, bench-smoke: length of a measurement, default 1.5, 3 and 1
 SECONDS ?=
-## STALL_ARGS=        stall: further arguments, such as --rounds 20, --pause 0.2, or --shield on a shared machine
+## STALL_ARGS=        stall, stall-files: further arguments, such as --rounds 20, --pause 0.2, or --shield on a shared machine
 STALL_ARGS ?=
 ## ROUNDS=            bench, bench-full, bench-smoke: how often each figure is taken, default 3, 5 and 5;
 ##                    chaos: rounds per server and kind of file, default 50
@@ -297,6 +297,12 @@ stall: build ## Measure how long others wait while a large model is stored, repl
 	@$(BOOTSTRAP) ensure $(SERVERS) test-venv minilm
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.stall $(STALL_ARGS)
+
+.PHONY: stall-files
+stall-files: module engines ## Measure how long others wait while a gigabyte of models is saved, copied, restored and deleted
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.stall_files $(STALL_ARGS)
 
 .PHONY: format
 format: swift ## Format the Swift sources

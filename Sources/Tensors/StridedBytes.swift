@@ -7,7 +7,8 @@ extension Tensor {
     /// - Throws: `blobLengthMismatch` when an element would lie outside of `bytes`, or when contiguous elements without an
     ///   offset are not all of them; otherwise as ``init(_:_:blob:)``.
     public convenience init(
-        _ dataType: DataType, _ shape: Shape, strides: [Int], offset: Int, of bytes: UnsafeRawBufferPointer
+        _ dataType: DataType, _ shape: Shape, limit: Int = tensorSizeLimit, strides: [Int], offset: Int,
+        of bytes: UnsafeRawBufferPointer
     ) throws(TensorError) {
         guard (0...bytes.count).contains(offset), strides.count == shape.rank else { throw .blobLengthMismatch }
         let source = UnsafeRawBufferPointer(rebasing: bytes[offset...])
@@ -23,7 +24,8 @@ extension Tensor {
             layout.gather(count, of: size, from: source, into: packed)
         }
         let inPlace = UnsafeRawBufferPointer(rebasing: source.prefix(offset == 0 ? source.count : count * size))
-        try self.init(dataType, shape, blob: isContiguous ? inPlace : UnsafeRawBufferPointer(packed))
+        try self.init(
+            dataType, shape, limit: limit, blob: isContiguous ? inPlace : UnsafeRawBufferPointer(packed))
     }
 }
 

@@ -17,7 +17,7 @@ import Testing
     private func retired(_ artifact: any Artifact) -> RetiredArtifact {
         RetiredArtifact(
             key: artifact.identity.key, object: ObjectIdentifier(artifact), progress: ObjectIdentifier(artifact.progress),
-            parts: [])
+            loaded: nil)
     }
 
     private func tags(_ kind: ArtifactIdentity.Kind) -> [String] {

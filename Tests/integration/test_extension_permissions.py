@@ -1,11 +1,11 @@
-"""Every command needs the key permissions that support/key_uses.py says, wherever it is called from, and storing models and
-scripts can be left to some users."""
+"""Every command needs the key permissions that support/key_uses.py says, wherever it is called from, and storing models
+and scripts can be left to some users."""
 
 from random import Random
 
 import pytest
 
-from support import key_uses
+from support import key_uses, onnx_models
 from support.commands import pairs, set_tensor, store_model, words
 from support.key_uses import MODEL, PATTERNS, PLAIN_SOURCE, RIGHTS, SOURCE, Use, assignments, lacking
 from support.resp import OK, QUEUED, Argument, Error
@@ -16,7 +16,11 @@ KEPT_KEYS = ("base:m", "base:s", "base:p", "all:runner")
 USERS = ("uploader", "other")
 UPLOAD_REFUSED = "only the users that UPLOAD_USER names may store models and scripts"
 # What the servers say where a key is refused; within scripts of the server Redis 7.0 says it in other words.
-KEY_REFUSED = ("No permissions to access a key", "no permissions to access one of the keys", "can't access at least one")
+KEY_REFUSED = (
+    "No permissions to access a key",
+    "no permissions to access one of the keys",
+    "can't access at least one",
+)
 
 FUNCTION = """#!lua name=relay
 redis.register_function('relay', function(keys, args) return redis.call(unpack(args)) end)
@@ -239,6 +243,80 @@ class TestKeysOfGraphs:
             assert connection.call(*words(graph.replace("none:m", "all:m"))) == [OK, OK, [b"2"]]
 
 
+class TestMutations:
+    """Commands that have been changed at random never read or write a key without the right to it."""
+
+    COUNT = 2500
+    # What a word is replaced by, or what is put between two.
+    WORDS = (
+        *("0", "1", "2", "3", "-1", "|>", "LOAD", "PERSIST", "ROUTING", "TIMEOUT", "INPUTS", "OUTPUTS", "KEYS", "ARGS", "$"),
+        *("AI.MODELEXECUTE", "AI.MODELRUN", "AI.SCRIPTEXECUTE", "AI.SCRIPTRUN", "AI.TENSORGET", "VALUES", "BLOB", "META"),
+        *("none:m", "none:s", "none:p", "none:t", "none:v", "read:t", "write:t", "all:t", "all:m", "all:s", "all:p"),
+    )
+    # A sum of forbidden values tells which of them were in it.
+    TENSORS = {"none": 4096.5, "write": 16384.25, "read": 1, "all": 2}
+    SECRETS = (b"4096", b"4097", b"4098", b"1638", b"1639", b"6553", b"6554", b"6963", b"8192", b"8193", b"SECRET")
+    FORBIDDEN = [f"{right}:{name}" for right in ("none", "read") for name in ("m", "s", "p", "t", "v")]
+
+    @pytest.fixture
+    def secrets(self, stored):
+        """Everything under every right; what must not be read is recognised wherever it comes out."""
+        for right, value in self.TENSORS.items():
+            set_tensor(stored, f"{right}:t", [value])
+            stored.call("SET", f"{right}:v", "SECRET" if right in ("none", "write") else "text")
+            for name in ("s", "p"):
+                stored.call("COPY", f"base:{name}", f"{right}:{name}", "REPLACE")
+        store_model(stored, "none:m", onnx_models.add_constant(65536))
+        store_model(stored, "write:m", onnx_models.add_constant(65537))
+        for right in ("read", "all"):
+            stored.call("COPY", "base:m", f"{right}:m", "REPLACE")
+        return stored
+
+    def mutated(self, random):
+        use = random.choice([*key_uses.RUNNING, *key_uses.WITHIN, *key_uses.SIMPLE[:2]])
+        rights = random.choices(["all", "none", "read", "write"], [6, 1, 1, 1], k=len(use.keys))
+        command = use.command({name: f"{right}:{name}" for name, right in zip(use.keys, rights, strict=True)})
+        for _ in range(random.choice([0, 1, 1, 2, 3, 5])):
+            position = random.randrange(1, len(command)) if len(command) > 1 else 0
+            match random.randrange(5):
+                case 0:
+                    command[position:position] = [random.choice(self.WORDS)]
+                case 1 if len(command) > 1:
+                    del command[position]
+                case 2:
+                    other = random.randrange(len(command))
+                    command[position], command[other] = command[other], command[position]
+                case 3 if isinstance(command[position], str) and ":" in command[position]:
+                    name = command[position].partition(":")[2]
+                    command[position] = random.choice(list(RIGHTS)) + ":" + name
+                case _:
+                    command[position] = random.choice(self.WORDS)
+        return command
+
+    def test_nothing_forbidden_happens(self, server, secrets):
+        random = Random(65)
+        forbidden = {key: key for key in self.FORBIDDEN}
+        before = digests(secrets, forbidden)
+        succeeded = refused = 0
+        with server.raw() as connection:
+            connection.call("AUTH", "other", "x")
+            for number in range(self.COUNT):
+                command = self.mutated(random)
+                reply = connection.call(*command)
+                text = errors_of(reply)
+                succeeded += not text
+                refused += "NOPERM" in text
+                told = repr(reply).encode() + repr(self.outputs(secrets)).encode()
+                assert not any(secret in told for secret in self.SECRETS), (number, command, reply)
+                assert digests(secrets, forbidden) == before, (number, command, reply)
+        assert succeeded > 100 and refused > 300
+
+    def outputs(self, raw):
+        """What the user can read that commands may have written."""
+        keys = ["all:t", "all:t2", "all:v", "all:v2"]
+        return raw.pipeline([["AI.TENSORGET", key, "VALUES"] for key in keys] + [["GET", key] for key in keys])
+
+
 class TestSelectors:
     """Rules in parentheses (Redis 7): one of them has to allow the command with all of its keys."""
 
@@ -327,7 +405,8 @@ class TestCommandRights:
 
     def test_a_dag_needs_the_right_of_the_dag_only(self, stored, connection):
         self.log_in(stored, connection, "+ai.dagexecute", "+ai.dagrun")
-        dag = "AI.DAGEXECUTE LOAD 1 base:t |> AI.MODELEXECUTE base:m INPUTS 1 base:t OUTPUTS 1 a |> AI.TENSORGET a VALUES"
+        dag = "AI.DAGEXECUTE LOAD 1 base:t |> AI.MODELEXECUTE base:m INPUTS 1 base:t OUTPUTS 1 a"
+        dag += " |> AI.TENSORGET a VALUES"
         assert connection.call(*words(dag)) == [OK, [b"2"]]
         dag = "AI.DAGRUN LOAD 1 base:t |> AI.SCRIPTRUN base:p plain INPUTS base:t OUTPUTS a |> AI.TENSORGET a VALUES"
         assert connection.call(*words(dag)) == [OK, [b"1"]]
@@ -351,7 +430,8 @@ class TestCommandRights:
 
     def test_a_script_needs_the_right_to_its_channels(self, stored, connection):
         def publish(channel):
-            return errors_of(connection.call(*script_command("base:s", "run", ["base:t"], args=["PUBLISH", channel, "x"])))
+            command = script_command("base:s", "run", ["base:t"], args=["PUBLISH", channel, "x"])
+            return errors_of(connection.call(*command))
 
         self.log_in(stored, connection, "+ai.scriptexecute", "+publish", "resetchannels", "&mine")
         assert publish("mine") == ""

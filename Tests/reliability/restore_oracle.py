@@ -17,7 +17,6 @@ TYPES = ("AI_TENSOR", "AI__MODEL", "AI_SCRIPT")
 NEWEST = 4
 RANK_LIMIT = 64
 NAME_LIMIT = 100_000
-TENSOR_LIMIT = 512 * 1024 * 1024
 SCRIPT_LIMIT = 16 * 1024 * 1024
 ENGINES = range(4)
 TF = 0
@@ -85,7 +84,6 @@ def _tensor(reader: _Reader, version: int) -> list[Value]:
     count, size = math.prod(shape), np.dtype(_CODES[code, bits]).itemsize
     if strides is not None:
         data = _packed(data, offset, shape, strides, count, size)
-    _require(count * size <= TENSOR_LIMIT and len(data) <= TENSOR_LIMIT)
     if (code, bits) == _TEXT:
         _require(data.count(0) == count and (data.endswith(b"\0") if count else not data))
         for _ in range(count):

@@ -1,10 +1,10 @@
 """What each command of the module does with each of its keys: the statement that the permission tests go by.
 
-It is written down from what the commands are for, not from what the module reports. A command is a text with the kinds of
-its keys in braces; see ``Use``.
+It is written down from what the commands are for, not from what the module reports. A command is a text with the kinds
+of its keys in braces; see ``Use``.
 
-A key is READ when its content reaches the caller, or decides what does; WRITTEN when its content is replaced, changed or
-removed. A script's own commands stand in the same table: they are subject to the same rights.
+A key is READ when its content reaches the caller, or decides what does; WRITTEN when its content is replaced, changed
+or removed. A script's own commands stand in the same table: they are subject to the same rights.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ PLAIN_SOURCE = "def plain(a: Tensor):\n    return a\n"
 class Use:
     """A command, and what it does with its keys.
 
-    ``keys`` maps the names in braces of ``text`` to what is done with them. The first letters of a name tell what the key
-    holds: ``m`` model, ``s`` script with entry points, ``p`` script without, ``t`` tensor, ``v`` string.
+    ``keys`` maps the names in braces of ``text`` to what is done with them. The first letter of a name tells what the
+    key holds: ``m`` model, ``s`` script with entry points, ``p`` script without, ``t`` tensor, ``v`` string.
     """
 
     text: str
@@ -122,7 +122,10 @@ RUNNING = [
 ]  # fmt: skip
 # What the module's scripts do.
 WITHIN = [
-    _inside("AI.SCRIPTEXECUTE {s} run INPUTS 1 {t} ARGS 2 GET {v} OUTPUTS 1 {t2}", "v", s=READ, t=READ, v=READ, t2=WRITE),
+    _inside(
+        "AI.SCRIPTEXECUTE {s} run INPUTS 1 {t} ARGS 2 GET {v} OUTPUTS 1 {t2}",
+        "v", s=READ, t=READ, v=READ, t2=WRITE,
+    ),
     _inside("AI.SCRIPTEXECUTE {s} run INPUTS 1 {t} ARGS 3 SET {v} 1", "v", s=READ, t=READ, v=WRITE),
     _inside("AI.SCRIPTEXECUTE {s} run INPUTS 1 {t} ARGS 2 GETDEL {v}", "v", s=READ, t=READ, v=BOTH),
     _inside("AI.SCRIPTEXECUTE {s} run INPUTS 1 {t} ARGS 3 RENAME {v} {v2}", "v v2", s=READ, t=READ, v=BOTH, v2=WRITE),
