@@ -9,7 +9,9 @@ final class TensorFlowLibrary: @unchecked Sendable {
     let version: String
 
     /// Opens the library at `path` and looks every function up that will be called.
-    init(path: String) throws(InferenceError) {
+    ///
+    /// - Parameter tensorLimit: bytes that one tensor may have; 0 for as many as the process may.
+    init(path: String, tensorLimit: Int) throws(InferenceError) {
         let library = try Self.openQuietly(path)
         let table = UnsafeMutablePointer<CTensorFlow>.allocate(capacity: 1)
         do throws(InferenceError) {
@@ -20,6 +22,9 @@ final class TensorFlowLibrary: @unchecked Sendable {
             throw error
         }
         functions = UnsafePointer(table)
+        // What of a run is too large becomes an error of that run. A library that is built otherwise goes without.
+        _ = ctensorflow_limit_memory(
+            library.address("TF_Version"), tensorLimit == 0 ? Int.max : tensorLimit, EngineSettings.machineMemoryLimit)
         version = Tf_Version(table).map { String(cString: $0) } ?? "unknown"
     }
 
