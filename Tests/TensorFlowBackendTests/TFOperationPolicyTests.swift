@@ -15,7 +15,7 @@ extension TensorFlowTests {
 
         /// The names of all operations that the library has.
         private static func libraryOperations() throws -> Set<String> {
-            let library = try TensorFlowLibrary(path: Engine.libraryPath(), tensorLimit: 0)
+            let library = try TensorFlowLibrary(path: Engine.libraryPath())
             let buffer = try #require(Tf_GetAllOpList(library.functions))
             defer { Tf_DeleteBuffer(library.functions, buffer) }
             var names: Set<String> = []

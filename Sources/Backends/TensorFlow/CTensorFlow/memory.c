@@ -17,7 +17,6 @@
 // for every tensor.
 static const size_t threshold = 16 << 20;
 
-static size_t tensor_limit = SIZE_MAX;
 static size_t process_limit = SIZE_MAX;
 
 // Bytes of the process in memory; 0 when the system does not tell.
@@ -32,7 +31,6 @@ static size_t resident_bytes(void) {
 
 static int allocate(void **block, size_t alignment, size_t size) {
     if (size >= threshold) {
-        if (size > tensor_limit) return ENOMEM;
         size_t resident = resident_bytes();
         if (resident > process_limit || size > process_limit - resident) return ENOMEM;
     }
@@ -81,11 +79,10 @@ static const struct link_map *allocating_library(const void *function) {
     return found;
 }
 
-int ctensorflow_limit_memory(const void *function, size_t largest_tensor, size_t process) {
+int ctensorflow_limit_memory(const void *function, size_t process) {
     const struct link_map *library = allocating_library(function);
     void **place = library == NULL ? NULL : reference(library, "posix_memalign");
     if (place == NULL) return 0;
-    tensor_limit = largest_tensor;
     process_limit = process;
     __atomic_store_n(place, (void *)allocate, __ATOMIC_RELEASE);
     return 1;

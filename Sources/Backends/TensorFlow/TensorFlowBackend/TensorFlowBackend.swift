@@ -16,7 +16,7 @@ public final class TensorFlowBackend: Backend {
 
     /// Opens the library at `path`: a build of TensorFlow 2 that exports the C interface.
     public init(path: String, settings: EngineSettings) throws(InferenceError) {
-        library = try TensorFlowLibrary(path: path, tensorLimit: settings.memoryLimit)
+        library = try TensorFlowLibrary(path: path)
         self.settings = settings
         // The first session makes the threads that all sessions share, and they inherit the priority of its thread: this
         // one, not one that loads models.

@@ -9,9 +9,7 @@ final class TensorFlowLibrary: @unchecked Sendable {
     let version: String
 
     /// Opens the library at `path` and looks every function up that will be called.
-    ///
-    /// - Parameter tensorLimit: bytes that one tensor may have; 0 for as many as the process may.
-    init(path: String, tensorLimit: Int) throws(InferenceError) {
+    init(path: String) throws(InferenceError) {
         let library = try Self.openQuietly(path)
         let table = UnsafeMutablePointer<CTensorFlow>.allocate(capacity: 1)
         do throws(InferenceError) {
@@ -23,8 +21,7 @@ final class TensorFlowLibrary: @unchecked Sendable {
         }
         functions = UnsafePointer(table)
         // What of a run is too large becomes an error of that run. A library that is built otherwise goes without.
-        _ = ctensorflow_limit_memory(
-            library.address("TF_Version"), tensorLimit == 0 ? Int.max : tensorLimit, EngineSettings.machineMemoryLimit)
+        _ = ctensorflow_limit_memory(library.address("TF_Version"), EngineSettings.machineMemoryLimit)
         version = Tf_Version(table).map { String(cString: $0) } ?? "unknown"
     }
 

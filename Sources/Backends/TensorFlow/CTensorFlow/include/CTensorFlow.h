@@ -175,9 +175,8 @@ typedef void (*CAbslSetMinLogLevel)(int level);
 
 // MARK: Memory
 
-// Has the library refuse tensors of more than `largest_tensor` bytes, and those for which the process, with what it has in
-// memory, would exceed `process` bytes. `function` is any of the library's; to be called before the first of them.
-// 0 when the library takes its memory in another way than is known: there is no limit then.
-int ctensorflow_limit_memory(const void *function, size_t largest_tensor, size_t process);
+// Has the library do without memory for tensors for which the process, with what it has in memory, would exceed `process`
+// bytes. `function` is any of the library's. 0 when it takes its memory in another way than is known: there is no limit then.
+int ctensorflow_limit_memory(const void *function, size_t process);
 
 #endif
