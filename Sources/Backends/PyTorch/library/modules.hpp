@@ -4,6 +4,7 @@
 #include <caffe2/serialize/inline_container.h>
 #include <caffe2/serialize/read_adapter_interface.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/csrc/jit/passes/frozen_linear_transpose.h>
 #include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/serialization/import.h>
@@ -144,6 +145,8 @@ inline void freeze(RTModule &model) {
     model.forward = &model.module.get_method("forward").function();
     auto graph = torch::jit::toGraphFunction(*model.forward).graph();
     torch::jit::FrozenLinearTranspose(graph);
+    // The weights as they were are still there, as constants that nobody uses.
+    torch::jit::EliminateDeadCode(graph);
 }
 
 /// The module in an archive and the functions that it brings.

@@ -30,8 +30,9 @@ struct TFFrozenGraphLoader {
         }
         return try TFModel(
             inputNames: definition.inputNames, outputNames: definition.outputNames,
-            // The graph, and the tensors that its constants become.
-            memoryUsage: bytes.count + constantBytes,
+            // The library keeps the definitions of nodes with its graph, with the session's, and with both graphs that it makes
+            // of that to run it; and there are the tensors that constants become.
+            memoryUsage: 4 * bytes.count + constantBytes,
             makeSession: { () throws(InferenceError) in try quickConfig.makeSession(graph, endpoints) },
             makeExplainer: isSimple ? makeExplainer : nil)
     }

@@ -20,6 +20,8 @@ final class TensorFlowLibrary: @unchecked Sendable {
             throw error
         }
         functions = UnsafePointer(table)
+        // What of a run is too large becomes an error of that run. A library that is built otherwise goes without.
+        _ = ctensorflow_limit_memory(library.address("TF_Version"), EngineSettings.machineMemoryLimit)
         version = Tf_Version(table).map { String(cString: $0) } ?? "unknown"
     }
 

@@ -173,4 +173,10 @@ static const int CZLIB_STREAM_END = 1;
 // `absl::SetMinLogLevel`: messages below the level are dropped.
 typedef void (*CAbslSetMinLogLevel)(int level);
 
+// MARK: Memory
+
+// Has the library do without memory for tensors for which the process, with what it has in memory, would exceed `process`
+// bytes. `function` is any of the library's. 0 when it takes its memory in another way than is known: there is no limit then.
+int ctensorflow_limit_memory(const void *function, size_t process);
+
 #endif
