@@ -30,16 +30,18 @@ SERVERS ?= redis7 redis8 valkey9
 PYTEST_ARGS ?=
 ## PROCESSES=3        test, test-integration: how many run tests at once; 0 runs them one after the other
 PROCESSES ?= 3
-## SEED=              fuzz, hammer, hammer-engines, hammer-commands, batching, dags, cluster: repeat the run with this
-##                    seed; default: a new one, which is printed
+## SEED=              fuzz, hammer, hammer-engines, hammer-commands, batching, dags, cluster, chaos, replication: repeat
+##                    the run with this seed; default: a new one, which is printed
 SEED ?=
 ## COUNT=             fuzz: commands per server, default a million; leaks: rounds per format, default a thousand;
-##                    dags: graphs per server, default 20000
+##                    dags: graphs per server, default 20000; replication: commands per server, default a million
 COUNT ?=
 ## REQUESTS=200000    batching: requests per server
 REQUESTS ?= 200000
 ## CONNECTIONS=64     batching: connections that send them
 CONNECTIONS ?= 64
+## FAULTS=            chaos: such as kill,full-disk; default: all, in turn
+FAULTS ?=
 ## MODELS=2000        fuzz: damaged files per format and server
 MODELS ?= 2000
 ## SECONDS=           hammer, hammer-engines, cluster: duration per server, default 60; hammer-commands: default 1800;
@@ -47,7 +49,8 @@ MODELS ?= 2000
 SECONDS ?=
 ## STALL_ARGS=        stall, stall-files: further arguments, such as --rounds 20, --pause 0.2, or --shield on a shared machine
 STALL_ARGS ?=
-## ROUNDS=            bench, bench-full, bench-smoke: how often each figure is taken, default 3, 5 and 5
+## ROUNDS=            bench, bench-full, bench-smoke: how often each figure is taken, default 3, 5 and 5;
+##                    chaos: rounds per server and kind of file, default 50
 ## SYSTEMS=           bench, bench-full: serving systems to compare with, or none; default: flask, torchserve and
 ##                    triton; bench-full: all
 ## SCENARIOS=         bench, bench-full: what to measure; default: hot-path, clients and baseline; bench-full: all
@@ -203,6 +206,20 @@ dags: module engines ## Compare random DAGs over several devices and engines wit
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.dags --seed "$(SEED)" \
 			--count $(or $(COUNT),20000) --engines "$(ENGINES)"
+
+.PHONY: chaos
+chaos: module engines ## Kill servers, freeze them, take their disk and network away under load: nothing may be lost
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv debian-torch
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.chaos --seed "$(SEED)" --rounds $(or $(ROUNDS),50) \
+			--faults "$(FAULTS)"
+
+.PHONY: replication
+replication: module engines ## Send a million commands to a primary with two replicas that copy anew and take over
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv debian-torch
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.replication --seed "$(SEED)" \
+			--count $(or $(COUNT),1000000)
 
 .PHONY: leaks
 leaks: module engines ## Store, run and delete models of all engines, or ENGINES, again and again and watch the memory

@@ -24,6 +24,10 @@ public final class InferenceEngine: @unchecked Sendable {
         public var trustedBackendsPath: String?
         /// Tries models out before they are loaded; nil to load them untried.
         public var modelChecker: ModelChecker?
+        /// What may be built; nil for everything.
+        public var allowedDigests: DigestList?
+        /// Whether memory that is given back should be back at once. Asked in whatever thread gives some back.
+        public var isShortOfMemory: @Sendable () -> Bool = { false }
         /// Receives lines for the operator.
         public var log: @Sendable (String) -> Void = { _ in }
 
@@ -227,26 +231,32 @@ extension InferenceEngine {
         _ identity: ArtifactIdentity, into readiness: Readiness<Loaded>, isReported: Bool,
         build: @escaping @Sendable (RunWatch) throws(InferenceError) -> (Loaded, DeviceQueue)
     ) {
-        loader.submit { [unowned self] watch in
-            guard !readiness.isAbandoned else { return }
-            let result = Result { () throws(InferenceError) in try build(watch) }
-            var failure: InferenceError?
-            if case .failure(let error) = result { failure = error }
-            for waiter in readiness.finish(consume result) { waiter() }
-            guard let failure else { return }
-            if isReported { brokenReports.report(identity, failure, to: configuration.log) }
-            guard failure == .couldNotLoadBackend, registry.description(named: identity.backend.name)?.open != nil
-            else {
-                return
-            }
-            awaitedEngines.add(readiness, of: identity.backend) { [unowned self] in
-                guard readiness.restart() else { return }
-                load(identity, into: readiness, isReported: isReported, build: build)
-            }
-            // The artifact may have gone, and the engine may have come, before there was an entry to be found.
-            if readiness.isAbandoned { awaitedEngines.remove(ObjectIdentifier(readiness)) }
-            if registry.loadedBackend(identity.backend) != nil { rebuild(awaiting: identity.backend) }
-        }
+        loader.submit(
+            BackgroundThreads.Job(
+                isWanted: { !readiness.isAbandoned },
+                run: { [unowned self] watch in
+                    let result = Result { () throws(InferenceError) in try build(watch) }
+                    var failure: InferenceError?
+                    if case .failure(let error) = result { failure = error }
+                    for waiter in readiness.finish(consume result) { waiter() }
+                    guard let failure else { return }
+                    if isReported { brokenReports.report(identity, failure, to: configuration.log) }
+                    guard failure == .couldNotLoadBackend else { return }
+                    awaitEngine(identity.backend, for: readiness) { [unowned self] in
+                        load(identity, into: readiness, isReported: isReported, build: build)
+                    }
+                }))
+    }
+
+    /// Has `rebuild` called when the engine comes that an artifact is broken for want of.
+    private func awaitEngine<Loaded: Sendable>(
+        _ backend: BackendDescription, for readiness: Readiness<Loaded>, _ rebuild: @escaping @Sendable () -> Void
+    ) {
+        guard registry.description(named: backend.name)?.open != nil else { return }
+        awaitedEngines.add(readiness, of: backend) { if readiness.restart() { rebuild() } }
+        // The artifact may have gone, and the engine may have come, before there was an entry to be found.
+        if readiness.isAbandoned { awaitedEngines.remove(ObjectIdentifier(readiness)) }
+        if registry.loadedBackend(backend) != nil { self.rebuild(awaiting: backend) }
     }
 
     /// The engine has come: builds what is broken for want of it.
@@ -263,12 +273,16 @@ extension InferenceEngine {
             throw .couldNotLoadBackend
         }
         let limit = configuration.loadLimit
+        if loader.depth < limit { return }
+        // An append-only file, read back, has brought every model that a key ever held.
+        loader.dropUnwanted()
         guard loader.depth < limit else { throw .tooManyLoads(limit: limit) }
     }
 
     private func build(
         _ definition: ModelDefinition, _ watch: RunWatch
     ) throws(InferenceError) -> (any LoadedModel, DeviceQueue) {
+        try configuration.allowedDigests?.check(definition.blob)
         let backend = try backend(definition.backend)
         try tryOut(
             definition.identity, definition.blob, inputNames: definition.inputNames,
@@ -279,10 +293,12 @@ extension InferenceEngine {
     }
 
     private func build(_ definition: ScriptDefinition) throws(InferenceError) -> (any LoadedScript, DeviceQueue) {
+        let source = ModelBlob([ByteArray(definition.source)])
+        try configuration.allowedDigests?.check(source)
         guard let backend = try backend(definition.identity.backend) as? any ScriptBackend else {
             throw .couldNotLoadBackend
         }
-        try tryOut(definition.identity, ModelBlob([ByteArray(definition.source)]), inputNames: definition.entryPoints)
+        try tryOut(definition.identity, source, inputNames: definition.entryPoints)
         return (try backend.compile(definition), try queue(for: definition.identity.device.queueName))
     }
 
@@ -302,10 +318,12 @@ extension InferenceEngine {
         passedTrials.insert(fingerprint)
     }
 
-    /// The last reference to an artifact has gone: forget its name, and give its memory back where nobody waits.
+    /// The last reference to an artifact has gone: forget its name, and give its memory back where nobody waits. What the
+    /// server counts as its own goes at once when that is what it waits for.
     private func retire(_ artifact: RetiredArtifact) {
         directory.remove(artifact)
         awaitedEngines.remove(artifact.progress)
+        if configuration.isShortOfMemory() { artifact.releaseContent() }
         housekeeper.submit { _ in artifact.release() }
     }
 

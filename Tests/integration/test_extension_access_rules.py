@@ -1,8 +1,12 @@
 """What the load line says about who may do what: SCRIPTS_RUN_AS, ALLOW_UPLOADS, UPLOAD_USER and ALLOW_LOADBACKEND; and the
 module's categories in access control lists. See test_extension_permissions.py for the rights to keys."""
 
+import hashlib
 import socket
+import threading
+import time
 from contextlib import contextmanager
+from random import Random
 
 import pytest
 import redis
@@ -101,6 +105,58 @@ class TestRightsAtTheTimeOfTheRun:
         with pytest.raises((ConnectionClosed, ConnectionError)):
             waiting(self.SET, ["ACL", "DELUSER", "limited"], ["ACL", "SETUSER", "limited", "on", "~other", "+@all"])
         assert raw.call("EXISTS", "k") == 0
+
+
+class TestUsersComeAndGo:
+    """While scripts of theirs run: nothing forbidden is done, and nothing breaks."""
+
+    RULES = (["~mine*", "%R~s", "+@all"], ["-set"], ["+set"], ["off"], ["on"], ["resetkeys"], ["~mine*", "%R~s"])
+    SECONDS = 3.0
+    CLIENTS = 4
+
+    def call_scripts(self, server, end, answers):
+        """What one client does: logs in whenever the server has closed its connection."""
+        while time.monotonic() < end:
+            try:
+                with server.raw() as connection:
+                    if connection.call("AUTH", "limited", "x") != OK:
+                        continue
+                    while time.monotonic() < end:
+                        for key in ("mine", "forbidden"):
+                            reply = run_script(connection, "s", "run", keys=[], args=["SET", key, "1"])
+                            answers.append((key, reply == OK, isinstance(reply, Error) and "NOPERM " in reply.text))
+                        connection.call("AI._MODELSCAN")
+                        connection.call(*words("AI.DAGRUN |> AI.TENSORSET a FLOAT 1 |> AI.SCRIPTRUN s run INPUTS a"))
+            except (ConnectionClosed, ConnectionError):
+                continue
+
+    def test_scripts_meanwhile(self, server, raw):
+        store_script(raw, "s", SOURCE, "run", "infer")
+        add_user(raw, *self.RULES[0])
+        answers = []
+        end = time.monotonic() + self.SECONDS
+        clients = [
+            threading.Thread(target=self.call_scripts, args=(server, end, answers)) for _ in range(self.CLIENTS)
+        ]
+        for client in clients:
+            client.start()
+        random = Random(6)
+        while time.monotonic() < end:
+            if random.random() < 0.1:
+                raw.call("ACL", "DELUSER", "limited")
+                add_user(raw, *self.RULES[0])
+            else:
+                assert raw.call("ACL", "SETUSER", "limited", *random.choice(self.RULES)) == OK
+        for client in clients:
+            client.join()
+        assert raw.call("EXISTS", "forbidden") == 0
+        # Every answer is one or the other, and there was some of both.
+        assert all(succeeded != refused for _, succeeded, refused in answers)
+        assert {(key, succeeded) for key, succeeded, _ in answers} == {
+            ("mine", True),
+            ("mine", False),
+            ("forbidden", False),
+        }
 
 
 class TestScriptsRunAs:
@@ -219,6 +275,59 @@ class TestUploads:
             assert connection.call("RESTORE", "o", 0, payload).text.startswith("NOPERM ")
         others = {b"restore-asking", b"migrate", b"replicaof", b"slaveof", b"debug", b"module|load", b"module|loadex"}
         assert others <= set(raw.call("ACL", "CAT", "dangerous"))
+
+
+class TestDigests:
+    """MODEL_DIGESTS: only what is on the list is built, wherever it comes from."""
+
+    OTHER = onnx_models.add_constant(7)
+
+    @pytest.fixture
+    def listed(self, tmp_path):
+        """The list, as sha256sum writes it and people change it."""
+        path = tmp_path / "digests"
+        lines = [f"{hashlib.sha256(MODEL).hexdigest()}  model.onnx", "", "# a script"]
+        path.write_text("\n".join([*lines, hashlib.sha256(PLAIN_SOURCE.encode()).hexdigest().upper()]))
+        return str(path)
+
+    def refused(self, content):
+        digest = hashlib.sha256(content).hexdigest()
+        return f"ERR not among those that MODEL_DIGESTS allows: SHA-256 {digest}"
+
+    def test_what_is_listed_is_stored(self, start_server, listed):
+        raw = start_server("MODEL_DIGESTS", listed).raw()
+        store_model(raw, "m", MODEL)
+        # In pieces of any size.
+        assert raw.call("AI.MODELSTORE", "m", "ONNX", "CPU", "BLOB", MODEL[:1], MODEL[1:66], MODEL[66:]) == OK
+        store_script(raw, "p", PLAIN_SOURCE)
+        assert raw.call(*store_command("o", self.OTHER)) == Error(self.refused(self.OTHER))
+        assert raw.call(*UPLOADS[2]) == Error(self.refused(SOURCE.encode()))
+        assert raw.call("EXISTS", "o", "n") == 0
+
+    def test_what_is_not_listed_is_kept_but_broken(self, start_server, listed):
+        server = start_server()
+        raw = server.raw()
+        store_model(raw, "m", MODEL)
+        store_model(raw, "o", self.OTHER)
+        payload = raw.call("DUMP", "o")
+        server.module_args = ("MODEL_DIGESTS", listed)
+        server.restart()
+        raw = server.raw()
+        assert raw.call("RESTORE", "restored", 0, payload) == OK
+        set_tensor(raw, "t", [1])
+        assert execute(raw, "m", ["t"], ["o1"]) == OK
+        for key in ("o", "restored"):
+            assert raw.call("AI.MODELGET", key, "BLOB") == self.OTHER
+            eventually(lambda: "not among those" in execute(raw, key, ["t"], ["o1"]).text, "it is broken")  # noqa: B023
+
+    @pytest.mark.parametrize("text", ["ab", "z" * 64, "0" * 63, "0" * 65, f"{'0' * 64}\nmodel.onnx", None])
+    def test_lists_that_are_refused(self, start_server, tmp_path, text):
+        path = tmp_path / "digests"
+        if text is not None:
+            path.write_text(text)
+        with pytest.raises(ServerStartError) as failure:
+            start_server("MODEL_DIGESTS", str(path))
+        assert f"ERR error processing argument: MODEL_DIGESTS {path}" in failure.value.log
 
 
 class TestLoadBackend:

@@ -14,6 +14,8 @@ from reliability.ledger import Ledger, is_error
 
 CLIENTS = 8
 LONGEST_WAIT_SECONDS = 15.0
+# What the few are told whose runs end at the moment in which writing is paused.
+TRY_AGAIN = "TRYAGAIN"
 _REPLY_TIMEOUT_SECONDS = 60.0
 
 
@@ -91,9 +93,10 @@ class Load:
             ledger.refused(step)
         if not any(text in repr(replies) for text in tolerated):
             self._note_problem(f"client {ledger.client}: {step.command!r:.300} -> {replies!r:.300}")
-        else:
-            self._count("refused")
-        return False
+            return False
+        self._count("refused")
+        # It may be tried again, unless it is unknown how far it has come.
+        return TRY_AGAIN in repr(replies) and len(ledger.possible) == 1
 
     def _count(self, name: str) -> None:
         with self._lock:

@@ -17,6 +17,7 @@ from support.resp import ConnectionClosed, RawClient
 from support.server import Server, wait_until_dead
 from support.wait import eventually
 
+from reliability.chaos_clients import TRY_AGAIN
 from reliability.link_proxy import LinkProxy
 
 # A shutdown gives the module's threads a few seconds to end.
@@ -71,7 +72,7 @@ class Terminate(Fault):
     """The server is asked to end, and saves."""
 
     # The server refuses writes while it waits for its replica, and so does the module for a run that ends just then.
-    tolerated = ("TRYAGAIN",)
+    tolerated = (TRY_AGAIN,)
 
     def strike(self, server: Server, link: LinkProxy) -> str:
         os.kill(server.pid, signal.SIGTERM)

@@ -48,6 +48,7 @@ static const int RM_CONTEXT_LUA = 1 << 0;
 static const int RM_CONTEXT_MULTI = 1 << 1;
 static const int RM_CONTEXT_READONLY = 1 << 4;
 static const int RM_CONTEXT_CLUSTER = 1 << 5;
+static const int RM_CONTEXT_OUT_OF_MEMORY = 1 << 10;
 static const int RM_CONTEXT_REPLICATED = 1 << 12;
 static const int RM_CONTEXT_LOADING = 1 << 13;
 static const int RM_CONTEXT_DENY_BLOCKING = 1 << 21;

@@ -9,14 +9,21 @@ enum Scan {
         documentation: CommandDocumentation(
             summary: "Lists all models with their tags.", complexity: "O(N log N) where N is the number of models",
             since: "1.0.0", arguments: []),
-        entry: { runCommand($0, $1, $2) { context, arguments throws(CommandError) in try Scan.run(context, arguments, .model) } })
+        entry: {
+            runCommand($0, $1, $2) { context, arguments throws(CommandError) in try Scan.run(context, arguments, .model)
+            }
+        })
 
     static let scriptCommand = Command(
         name: "ai._scriptscan", flags: "readonly", keys: .none,
         documentation: CommandDocumentation(
             summary: "Lists all scripts with their tags.", complexity: "O(N log N) where N is the number of scripts",
             since: "1.0.0", arguments: []),
-        entry: { runCommand($0, $1, $2) { context, arguments throws(CommandError) in try Scan.run(context, arguments, .script) } })
+        entry: {
+            runCommand($0, $1, $2) { context, arguments throws(CommandError) in
+                try Scan.run(context, arguments, .script)
+            }
+        })
 
     private static func run(
         _ context: CommandContext, _ arguments: Arguments, _ kind: ArtifactIdentity.Kind

@@ -41,7 +41,9 @@ enum TensorClause {
     ) throws(CommandError) -> Tensor {
         guard data.count == 1 else { throw .blobArgumentCount }
         return try make(dataType) { () throws(TensorError) in
-            try data[0].withBytes { bytes throws(TensorError) in try Tensor(dataType, shape, limit: limit, blob: bytes) }
+            try data[0].withBytes { bytes throws(TensorError) in
+                try Tensor(dataType, shape, limit: limit, blob: bytes)
+            }
         }
     }
 

@@ -1,3 +1,4 @@
+internal import Inference
 internal import RedisModuleKit
 
 /// What the load line allows and forbids beside the server's access control list.
@@ -10,6 +11,8 @@ struct AccessRules {
     var allowsUploads = true
     /// The users who may store models and scripts; empty for all.
     var uploaders: Set<[UInt8]> = []
+    /// The models and scripts that may be built, wherever they come from; nil for all.
+    var allowedDigests: DigestList?
     /// From where AI.CONFIG LOADBACKEND may have a shared library opened, and BACKENDSPATH say where they are.
     var backendChangesFrom = Origin.thisMachine
 
@@ -28,6 +31,9 @@ struct AccessRules {
         case "UPLOAD_USER":
             uploaders.insert(value.bytes)
             return true
+        case "MODEL_DIGESTS":
+            allowedDigests = DigestList(file: value.text)
+            return allowedDigests != nil
         case "ALLOW_LOADBACKEND":
             backendChangesFrom = value.matches("YES") ? .anywhere : value.matches("LOCAL") ? .thisMachine : .nowhere
             return backendChangesFrom != .nowhere || value.matches("NO")
@@ -71,7 +77,8 @@ extension CommandError {
         "NOPERM only the users that UPLOAD_USER names may store models and scripts")
     static let uploadsSwitchedOff = CommandError("NOPERM ALLOW_UPLOADS is NO: no models and scripts can be stored")
     static let backendChangeNeedsLocalConnection = CommandError(
-        "ERR LOADBACKEND and BACKENDSPATH are for connections from the server's machine, unless ALLOW_LOADBACKEND is YES")
+        "ERR LOADBACKEND and BACKENDSPATH are for connections from the server's machine, unless ALLOW_LOADBACKEND is YES"
+    )
     static let backendChangeSwitchedOff = CommandError(
         "ERR LOADBACKEND and BACKENDSPATH are switched off: ALLOW_LOADBACKEND is NO")
 }

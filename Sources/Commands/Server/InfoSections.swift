@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Inference
 internal import RedisModuleKit
+internal import Tensors
 
 /// The module's sections of the server's INFO. The first three have exactly the fields of RedisAI 1.x, which monitoring
 /// relies on; what is new has sections of its own at the end.
@@ -23,6 +24,7 @@ struct InfoSections {
         if info.section("models") { writeModels(to: info) }
         if info.section("queues") { writeQueues(to: info) }
         if info.section("broken") { writeBroken(to: info) }
+        if info.section("memory") { writeMemory(to: info) }
     }
 
     private static let brokenLimit = 32
@@ -97,6 +99,16 @@ struct InfoSections {
             info.field("\(name)_broken", counts.broken)
         }
         info.field("pending_loads", engine.pendingLoads)
+    }
+
+    private func writeMemory(to info: InfoWriter) {
+        info.field("memory_tensors", tensorBytesInUse)
+        info.field("memory_models", EngineMemory.contentBytes)
+        for description in engine.registry.descriptions {
+            guard let backend = engine.registry.loadedBackend(description) else { continue }
+            info.field("memory_\(description.name)_models", EngineMemory.bytes(of: description.name))
+            if let bytes = backend.memoryInUse { info.field("memory_\(description.name)_allocated", bytes) }
+        }
     }
 
     private func writeQueues(to info: InfoWriter) {

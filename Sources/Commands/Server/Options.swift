@@ -122,9 +122,11 @@ enum Options {
         configuration.engineSettings.usesTensorRT = line.usesTensorRT
         configuration.engineSettings.convertsMaps = { convertsMaps.load(ordering: .relaxed) }
         configuration.trustedBackendsPath = trustedBackendsPath
+        configuration.allowedDigests = line.access.allowedDigests
         configuration.modelChecker = modelCheckProgram.map {
             ModelChecker(program: $0, timeout: modelLoadTimeout.value)
         }
+        configuration.isShortOfMemory = { MemoryPressure.isHigh }
         configuration.log = { ServerLog.warning($0) }
         return configuration
     }

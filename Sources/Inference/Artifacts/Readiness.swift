@@ -11,14 +11,17 @@ final class Readiness<Loaded: Sendable>: ArtifactProgress {
         let queue: DeviceQueue?
         /// The one lasting reference to the engine's form. Taken away by ``surrender()`` only.
         var loaded: Loaded?
+        private let charge: EngineMemory.Charge?
 
-        init(_ result: consuming Result<(Loaded, DeviceQueue), InferenceError>) {
+        init(_ result: consuming Result<(Loaded, DeviceQueue), InferenceError>, _ engine: String) {
             switch result {
             case .success(let (loaded, queue)):
+                charge = (loaded as? any LoadedModel).map { EngineMemory.Charge(engine, $0.memoryUsage) }
                 self.loaded = loaded
                 self.queue = queue
                 error = nil
             case .failure(let error):
+                charge = nil
                 loaded = nil
                 queue = nil
                 self.error = error
@@ -35,6 +38,13 @@ final class Readiness<Loaded: Sendable>: ArtifactProgress {
     private let waiters = Mutex<[@Sendable () -> Void]?>([])
     /// Failures that ``restart()`` has taken back. They stay: somebody may be reading one. Guarded by `waiters`.
     nonisolated(unsafe) private var formerOutcomes: [Unmanaged<Outcome>] = []
+
+    /// Under whose name the memory is counted.
+    private let engine: String
+
+    init(engine: String = "") {
+        self.engine = engine
+    }
 
     deinit {
         storedOutcome.load(ordering: .acquiring)?.release()
@@ -66,7 +76,7 @@ final class Readiness<Loaded: Sendable>: ArtifactProgress {
         _ result: consuming Result<(Loaded, DeviceQueue), InferenceError>
     ) -> [@Sendable () -> Void] {
         // What is not kept goes here, outside of the lock, in the loader's thread.
-        let outcome = Outcome(result)
+        let outcome = Outcome(result, engine)
         return waiters.withLock { waiters in
             if !isAbandoned && self.outcome == nil { storedOutcome.store(.passRetained(outcome), ordering: .releasing) }
             return waiters.take() ?? []

@@ -17,7 +17,7 @@ public final class Script: Artifact {
         retire(
             RetiredArtifact(
                 key: definition.identity.key, object: ObjectIdentifier(self), progress: ObjectIdentifier(readiness),
-                parts: [readiness.surrender()]))
+                loaded: readiness.surrender()))
     }
 
     public var identity: ArtifactIdentity { definition.identity }
