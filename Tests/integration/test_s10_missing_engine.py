@@ -17,6 +17,8 @@ from support.wait import eventually
 
 BROKEN = "ERR model is broken: ERR Could not load backend"
 ONNX = engines.ENGINES[engines.NAMES.index("ONNX")]
+# Trying many models out takes a while on a small machine.
+PATIENCE = 60.0
 NO_MODEL = b"these are not the bytes of a model"
 
 
@@ -74,7 +76,7 @@ def test_engines_are_installed_one_by_one(start_server, backends, install, confi
     assert raw.call("GET", "text") == b"kept"
     set_tensor(raw, "rows", engines.ROWS)
     for engine, key in zip(ENGINES, keys):
-        eventually(lambda: state(raw, key)[0] == "broken", "the model is broken")
+        eventually(lambda: state(raw, key)[0] == "broken", "the model is broken", PATIENCE)
         assert state(raw, key) == ("broken", "ERR Could not load backend")
         assert execute(raw, key, ["rows"], ["doubled"]) == Error(BROKEN)
         meta = pairs(raw.call("AI.MODELGET", key))
@@ -133,7 +135,7 @@ def test_what_is_deleted_while_it_is_broken_leaves_nothing(start_server, backend
     empty = server.used_memory()
     for number in range(20):
         assert raw.call("RESTORE", f"m{number}", 0, payload) == OK
-    eventually(lambda: server.info("modules")["ai_models_broken"] == "20", "all are broken")
+    eventually(lambda: server.info("modules")["ai_models_broken"] == "20", "all are broken", PATIENCE)
     assert raw.call("UNLINK", *(f"m{number}" for number in range(20))) == 20
     eventually(lambda: server.used_memory() < empty + len(model), "the memory is given back")
     assert raw.call("RESTORE", "m", 0, payload) == OK
@@ -186,14 +188,14 @@ def test_bytes_that_are_no_model(start_server):
 def test_the_reasons_of_many_and_odd_keys_are_bounded(server, raw):
     """One word each in INFO, lines counted in the log."""
     payload = dump.encode("AI__MODEL", 4, [3, b"CPU\0", b"", 0, 0, 0, 0, 0, 3, 1, b"bad"])
-    keys = [b"odd \r\n# %\xff", b"k" * 5000, *(b"key %d" % number for number in range(100))]
+    keys = [b"odd \r\n# %\xff", b"k" * 5000, *(b"key %d" % number for number in range(70))]
     for key in keys:
         assert raw.call("RESTORE", key, 0, payload) == OK
-    eventually(lambda: server.info("modules")["ai_models_broken"] == str(len(keys)), "all are broken")
+    eventually(lambda: server.info("modules")["ai_models_broken"] == str(len(keys)), "all are broken", PATIENCE)
     lines = broken_lines(server)
     assert len(lines) == 32
     assert all(len(line) < 1000 and not set(line) & set(" \t#") for line in lines)
-    assert raw.call("DEL", *keys[2:]) == 100
+    assert raw.call("DEL", *keys[2:]) == 70
     eventually(lambda: len(broken_lines(server)) == 2, "two are left")
     assert broken_lines(server)[1].startswith("key=odd%20%0D%0A%23%20%25%FF,type=MODEL,backend=ONNX,reason=")
     assert server.log_text().count("is broken: ") <= 60

@@ -47,8 +47,9 @@ def model_of(size: int, seed: int) -> bytes:
 class Worker:
     """The body of the working process: one connection, and a note of when each step began and ended."""
 
-    def __init__(self, port: int, is_model: bool) -> None:
+    def __init__(self, port: int, is_model: bool, pause: float = 1.0) -> None:
         self._client = RawClient(port, timeout=PATIENCE_SECONDS)
+        self._pause = pause
         self.is_model = is_model
         self.phases: list[Phase] = []
 
@@ -67,8 +68,12 @@ class Worker:
         """One command, and a moment for what it leaves behind."""
         with self.phase(name):
             reply = self.call(*words)
-            time.sleep(wait)
+            self.rest(wait)
         return reply
+
+    def rest(self, seconds: float) -> None:
+        """A moment for what has been left behind; shorter in the short form."""
+        time.sleep(seconds * self._pause)
 
     def info(self, section: str) -> dict[str, str]:
         text = self.call("INFO", section)
@@ -109,7 +114,7 @@ def resync(worker: Worker, replica_port: int, port: int, count: int) -> None:
     with worker.phase("the replica leaves"):
         replica.call("REPLICAOF", "NO", "ONE")
         replica.call("FLUSHALL")
-        time.sleep(0.3)
+        worker.rest(0.3)
 
 
 def read(worker: Worker, count: int) -> None:
@@ -149,7 +154,7 @@ def delete(worker: Worker, count: int) -> None:
     worker.call("PEXPIRE", "2", 1)
     with worker.phase("expiry"):
         worker.until("stats", "expired_keys", "1")
-        time.sleep(1.0)
+        worker.rest(1.0)
     worker.step("FLUSHALL ASYNC", "FLUSHALL", "ASYNC", wait=3.0)
 
 
@@ -158,6 +163,12 @@ def build(worker: Worker, count: int) -> None:
     if worker.is_model:
         with worker.phase("building after the start"):
             worker.until_built()
+
+
+def together(worker: Worker, count: int) -> None:
+    """All jobs of one server in one process: starting one takes seconds."""
+    for job in (save, rewrite, read, copy, restore, delete):
+        job(worker, count)
 
 
 @dataclass
@@ -207,18 +218,23 @@ class Report:
         return lines
 
 
-def _run_job(job: Callable[..., None], port: int, is_model: bool, arguments: tuple, result: Connection) -> None:
+def _run_job(
+    job: Callable[..., None], port: int, is_model: bool, arguments: tuple, pause: float, result: Connection
+) -> None:
     os.nice(NICENESS)
-    worker = Worker(port, is_model)
+    worker = Worker(port, is_model, pause)
     job(worker, *arguments)
     result.send(worker.phases)
 
 
-def measure_job(server: Server, job: Callable[..., None], is_model: bool, *arguments: object) -> Series:
-    """Pings while another process does the job."""
+def measure_job(
+    server: Server, job: Callable[..., None], is_model: bool, *arguments: object, pause: float = 1.0
+) -> Series:
+    """Pings while another process does the job; ``pause`` shortens what it rests in between."""
     context = multiprocessing.get_context("spawn")
     receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_run_job, args=(job, server.port, is_model, arguments, sending), daemon=True)
+    words = (job, server.port, is_model, arguments, pause, sending)
+    process = context.Process(target=_run_job, args=words, daemon=True)
     process.start()
     sending.close()
     pings = measure(server.pid, str(server.directory / SOCKET_NAME), PACE_MS, receiving.poll).pings
@@ -227,7 +243,7 @@ def measure_job(server: Server, job: Callable[..., None], is_model: bool, *argum
     except EOFError:
         raise AssertionError("the working process failed; see above") from None
     process.join(30)
-    fork = int(server.info("stats")["latest_fork_usec"]) / 1000 if job in (save, rewrite, resync) else 0.0
+    fork = int(server.info("stats")["latest_fork_usec"]) / 1000 if job in (save, rewrite, resync, together) else 0.0
     return Series(pings, phases, fork)
 
 
