@@ -24,30 +24,33 @@ ONCE ?=
 ##                    onnx, tf (0.3 GB to fetch), tflite, torch (0.6 GB, compiles for half a minute), with commas
 ENGINES ?=
 ## SERVERS=           test, test-integration, test-asan-server, fuzz, hammer, hammer-engines, hammer-commands, batching,
-##                    dags, leaks, soak, stall: the servers; default: all three
+##                    dags, leaks, soak, stall, cluster: the servers; default: all three
 SERVERS ?= redis7 redis8 valkey9
 ## PYTEST_ARGS=       test, test-integration: further arguments for pytest, such as -k NAME
 PYTEST_ARGS ?=
 ## PROCESSES=3        test, test-integration: how many run tests at once; 0 runs them one after the other
 PROCESSES ?= 3
-## SEED=              fuzz, hammer, hammer-engines, hammer-commands, batching, dags: repeat the run with this seed;
-##                    default: a new one, which is printed
+## SEED=              fuzz, hammer, hammer-engines, hammer-commands, batching, dags, cluster, chaos, replication: repeat
+##                    the run with this seed; default: a new one, which is printed
 SEED ?=
 ## COUNT=             fuzz: commands per server, default a million; leaks: rounds per format, default a thousand;
-##                    dags: graphs per server, default 20000
+##                    dags: graphs per server, default 20000; replication: commands per server, default a million
 COUNT ?=
 ## REQUESTS=200000    batching: requests per server
 REQUESTS ?= 200000
 ## CONNECTIONS=64     batching: connections that send them
 CONNECTIONS ?= 64
+## FAULTS=            chaos: such as kill,full-disk; default: all, in turn
+FAULTS ?=
 ## MODELS=2000        fuzz: damaged files per format and server
 MODELS ?= 2000
-## SECONDS=           hammer, hammer-engines: duration per server, default 60; hammer-commands: default 1800;
+## SECONDS=           hammer, hammer-engines, cluster: duration per server, default 60; hammer-commands: default 1800;
 ##                    bench, bench-full, bench-smoke: length of a measurement, default 1.5, 3 and 1
 SECONDS ?=
-## STALL_ARGS=        stall: further arguments, such as --rounds 20, --pause 0.2, or --shield on a shared machine
+## STALL_ARGS=        stall, stall-files: further arguments, such as --rounds 20, --pause 0.2, or --shield on a shared machine
 STALL_ARGS ?=
-## ROUNDS=            bench, bench-full, bench-smoke: how often each figure is taken, default 3, 5 and 5
+## ROUNDS=            bench, bench-full, bench-smoke: how often each figure is taken, default 3, 5 and 5;
+##                    chaos: rounds per server and kind of file, default 50
 ## SYSTEMS=           bench, bench-full: serving systems to compare with, or none; default: flask, torchserve and
 ##                    triton; bench-full: all
 ## SCENARIOS=         bench, bench-full: what to measure; default: hot-path, clients and baseline; bench-full: all
@@ -217,6 +220,12 @@ fuzz: module engines ## Send a million bad commands and thousands of damaged fil
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.fuzz --seed "$(SEED)" --count $(or $(COUNT),1000000) \
 			--models $(MODELS) --engines "$(ENGINES)"
 
+.PHONY: fuzz-restore
+fuzz-restore: module engines ## Send damaged data of all layouts to each server through RESTORE; COUNT= per type, default 100000
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.restore_fuzz --seed "$(SEED)" --count $(or $(COUNT),100000)
+
 .PHONY: hammer
 hammer: build ## Let many clients use each server at once and some leave in the middle
 	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
@@ -251,6 +260,20 @@ dags: module engines ## Compare random DAGs over several devices and engines wit
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.dags --seed "$(SEED)" \
 			--count $(or $(COUNT),20000) --engines "$(ENGINES)"
 
+.PHONY: chaos
+chaos: module engines ## Kill servers, freeze them, take their disk and network away under load: nothing may be lost
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv debian-torch
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.chaos --seed "$(SEED)" --rounds $(or $(ROUNDS),50) \
+			--faults "$(FAULTS)"
+
+.PHONY: replication
+replication: module engines ## Send a million commands to a primary with two replicas that copy anew and take over
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv debian-torch
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.replication --seed "$(SEED)" \
+			--count $(or $(COUNT),1000000)
+
 .PHONY: leaks
 leaks: module engines ## Store, run and delete models of all engines, or ENGINES, again and again and watch the memory
 	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS)
@@ -270,6 +293,12 @@ soak: module engines ## Do everything at once for an hour (MINUTES) per server a
 			--engines "$(ENGINES)" --output $(REPORTS) $(if $(RATE),--rate $(RATE)) || status=1; \
 		"$$($(BOOTSTRAP) path bench-venv)" Tests/reliability/soak_plot.py $(REPORTS)/soak-*.csv; \
 		exit $$status
+
+.PHONY: cluster
+cluster: module engines ## Move slots of a cluster to and fro under load, and then kill a primary
+	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS)
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.cluster --seed "$(SEED)" --seconds $(or $(SECONDS),60)
 
 .PHONY: bench-cold
 bench-cold: module engines ## Measure how long an empty server takes to the first answer of each engine, or of ENGINES
@@ -335,6 +364,12 @@ stall: build ## Measure how long others wait while a large model is stored, repl
 	@$(BOOTSTRAP) ensure $(SERVERS) test-venv minilm
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.stall $(STALL_ARGS)
+
+.PHONY: stall-files
+stall-files: module engines ## Measure how long others wait while a gigabyte of models is saved, copied, restored and deleted
+	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.stall_files $(STALL_ARGS)
 
 .PHONY: format
 format: swift ## Format the Swift sources

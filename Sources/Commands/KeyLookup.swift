@@ -37,9 +37,11 @@ extension CommandContext {
         flags.isDisjoint(with: [.transaction, .script, .denyBlocking, .replicated, .loading])
     }
 
-    /// Refuses to write what a blocked command has prepared when the server has become a replica in the meantime.
+    /// Refuses to write what a blocked command has prepared when the server has become a replica in the meantime, or has just
+    /// begun to prepare for it: too late for ``WritePause`` to keep the command back.
     func checkWritable() throws(CommandError) {
         if flags.contains(.readOnly) { throw .readOnlyReplica }
+        if isWritingPaused { throw .writingIsPaused }
     }
 }
 

@@ -31,7 +31,7 @@ public enum Module {
         guard let refusal = start(module, arguments, folder, gitSHA) else { return true }
         ServerLog.warning(refusal)
         // The server is about to close the library: no thread may be left in it.
-        _ = InferenceEngine.shared.stop()
+        if InferenceEngine.shared.stop() { ExitGuard.lift() }
         return false
     }
 
@@ -45,6 +45,7 @@ public enum Module {
         if let pair = arguments.forEachPair({ Options.apply($0, $1, to: &line, engine.registry) }) {
             return "ERR error processing argument: \(pair)"
         }
+        ExitGuard.renew()
         guard start(line, folder) else { return "the worker threads could not be started" }
         for (backend, path) in line.backends where !engine.loadBackend(backend, path: path) {
             return "ERR error processing argument: \(backend.name) \(path)"
@@ -58,6 +59,7 @@ public enum Module {
             deallocate: ServerMemory.deallocate, usableSize: ServerMemory.usableSize)
         BackgroundRelease.executor = { InferenceEngine.shared.inBackground($0) }
         tensorSizeLimit = Options.maxTensorSize.value
+        AccessRules.current = line.access
         let path = line.backendsPath ?? folder + "/backends"
         let configuration = Options.engineConfiguration(
             line, trustedBackendsPath: line.allowsForeignBackends ? nil : path,
@@ -77,14 +79,28 @@ public enum Module {
         for command in commands {
             guard module.register(command) else { return false }
         }
+        guard ACLCategories.register(module) else { return false }
         let hasInfo = module.onInfo { InfoSections(version: version, gitSHA: gitSHA).write(to: $0) }
         // Where the server has no such events, every request wakes a worker.
         _ = module.onRounds(
-            begin: { InferenceEngine.shared.beginRound() }, end: { InferenceEngine.shared.endRound() })
-        let hasCron = module.onCron { InferenceEngine.shared.endOverdueRuns() }
+            begin: { InferenceEngine.shared.beginRound() },
+            end: {
+                // First: what the end of the round completes may have to be kept back.
+                WritePause.update()
+                InferenceEngine.shared.endRound()
+            })
+        let hasCron = module.onCron {
+            InferenceEngine.shared.endOverdueRuns()
+            ExitGuard.renew()
+        }
         let hasShutdown = module.onShutdown {
             BackgroundServer.close()
-            if !InferenceEngine.shared.stop() { ServerLog.warning("a model was still running at exit") }
+            if InferenceEngine.shared.stop() {
+                ExitGuard.lift()
+            } else {
+                ServerLog.warning("a model was still running at exit")
+                ExitGuard.expectSuccess()
+            }
         }
         return hasInfo && hasCron && hasShutdown
     }

@@ -24,6 +24,10 @@ public final class InferenceEngine: @unchecked Sendable {
         public var trustedBackendsPath: String?
         /// Tries models out before they are loaded; nil to load them untried.
         public var modelChecker: ModelChecker?
+        /// What may be built; nil for everything.
+        public var allowedDigests: DigestList?
+        /// Whether memory that is given back should be back at once. Asked in whatever thread gives some back.
+        public var isShortOfMemory: @Sendable () -> Bool = { false }
         /// Receives lines for the operator.
         public var log: @Sendable (String) -> Void = { _ in }
 
@@ -40,6 +44,8 @@ public final class InferenceEngine: @unchecked Sendable {
     private let queues = Mutex<[String: DeviceQueue]>([:])
     /// Engines whose absence the operator has been told of.
     private let reportedEngines = Mutex<Set<String>>([])
+    private let awaitedEngines = AwaitedEngines()
+    private let brokenReports: BrokenReports
     private let passedTrials = PassedTrials()
     /// Where relative library paths start.
     private let backendsPath = Mutex("")
@@ -61,6 +67,7 @@ public final class InferenceEngine: @unchecked Sendable {
         loader = BackgroundThreads(name: "loader", priority: .low, clock: clock)
         housekeeper = BackgroundThreads(name: "keeper", priority: .normal, clock: clock)
         inline = InlineExecution(clock: clock, budget: 0)
+        brokenReports = BrokenReports(clock: clock)
         self.clock = clock
     }
 
@@ -120,6 +127,7 @@ extension InferenceEngine {
         let path = resolveLibraryPath(path)
         do throws(InferenceError) {
             try registry.load(description, path: path, settings: configuration.engineSettings)
+            rebuild(awaiting: description)
             return true
         } catch {
             configuration.log("the \(description.name) engine could not be loaded from \(path): \(error.message)")
@@ -161,7 +169,8 @@ extension InferenceEngine {
         let problem: InferenceError
         do throws(InferenceError) {
             guard isTrusted(path) else { throw InferenceError("the file is outside the trusted folder") }
-            return try registry.load(description, path: path, settings: configuration.engineSettings)
+            try registry.load(description, path: path, settings: configuration.engineSettings)
+            return rebuild(awaiting: description)
         } catch {
             problem = error
         }
@@ -197,7 +206,7 @@ extension InferenceEngine {
         let model = Model(definition) { [unowned self] in retire($0) }
         if let completion { model.whenLoaded(completion) }
         load(
-            into: model.readiness,
+            definition.identity, into: model.readiness, isReported: completion == nil,
             build: { [unowned self] watch throws(InferenceError) in try build(definition, watch) })
         return model
     }
@@ -209,22 +218,50 @@ extension InferenceEngine {
         let script = Script(definition) { [unowned self] in retire($0) }
         if let completion { script.whenLoaded(completion) }
         load(
-            into: script.readiness,
+            definition.identity, into: script.readiness, isReported: completion == nil,
             build: { [unowned self] _ throws(InferenceError) in try build(definition) })
         return script
     }
 
     /// Has an artifact built by a loader thread. The job does not keep the artifact: one that is deleted meanwhile goes at
     /// once.
+    ///
+    /// - Parameter isReported: whether the log is to say why the artifact is broken: there is no client to be told.
     private func load<Loaded: Sendable>(
-        into readiness: Readiness<Loaded>,
+        _ identity: ArtifactIdentity, into readiness: Readiness<Loaded>, isReported: Bool,
         build: @escaping @Sendable (RunWatch) throws(InferenceError) -> (Loaded, DeviceQueue)
     ) {
-        loader.submit { watch in
-            guard !readiness.isAbandoned else { return }
-            let result = Result { () throws(InferenceError) in try build(watch) }
-            for waiter in readiness.finish(consume result) { waiter() }
-        }
+        loader.submit(
+            BackgroundThreads.Job(
+                isWanted: { !readiness.isAbandoned },
+                run: { [unowned self] watch in
+                    let result = Result { () throws(InferenceError) in try build(watch) }
+                    var failure: InferenceError?
+                    if case .failure(let error) = result { failure = error }
+                    for waiter in readiness.finish(consume result) { waiter() }
+                    guard let failure else { return }
+                    if isReported { brokenReports.report(identity, failure, to: configuration.log) }
+                    guard failure == .couldNotLoadBackend else { return }
+                    awaitEngine(identity.backend, for: readiness) { [unowned self] in
+                        load(identity, into: readiness, isReported: isReported, build: build)
+                    }
+                }))
+    }
+
+    /// Has `rebuild` called when the engine comes that an artifact is broken for want of.
+    private func awaitEngine<Loaded: Sendable>(
+        _ backend: BackendDescription, for readiness: Readiness<Loaded>, _ rebuild: @escaping @Sendable () -> Void
+    ) {
+        guard registry.description(named: backend.name)?.open != nil else { return }
+        awaitedEngines.add(readiness, of: backend) { if readiness.restart() { rebuild() } }
+        // The artifact may have gone, and the engine may have come, before there was an entry to be found.
+        if readiness.isAbandoned { awaitedEngines.remove(ObjectIdentifier(readiness)) }
+        if registry.loadedBackend(backend) != nil { self.rebuild(awaiting: backend) }
+    }
+
+    /// The engine has come: builds what is broken for want of it.
+    private func rebuild(awaiting backend: BackendDescription) {
+        for rebuild in awaitedEngines.take(backend) { rebuild() }
     }
 
     /// Refuses at once what need not be tried: an artifact for an engine that is not there, or a further one while too
@@ -236,12 +273,16 @@ extension InferenceEngine {
             throw .couldNotLoadBackend
         }
         let limit = configuration.loadLimit
+        if loader.depth < limit { return }
+        // An append-only file, read back, has brought every model that a key ever held.
+        loader.dropUnwanted()
         guard loader.depth < limit else { throw .tooManyLoads(limit: limit) }
     }
 
     private func build(
         _ definition: ModelDefinition, _ watch: RunWatch
     ) throws(InferenceError) -> (any LoadedModel, DeviceQueue) {
+        try configuration.allowedDigests?.check(definition.blob)
         let backend = try backend(definition.backend)
         try tryOut(
             definition.identity, definition.blob, inputNames: definition.inputNames,
@@ -252,10 +293,12 @@ extension InferenceEngine {
     }
 
     private func build(_ definition: ScriptDefinition) throws(InferenceError) -> (any LoadedScript, DeviceQueue) {
+        let source = ModelBlob([ByteArray(definition.source)])
+        try configuration.allowedDigests?.check(source)
         guard let backend = try backend(definition.identity.backend) as? any ScriptBackend else {
             throw .couldNotLoadBackend
         }
-        try tryOut(definition.identity, ModelBlob([ByteArray(definition.source)]), inputNames: definition.entryPoints)
+        try tryOut(definition.identity, source, inputNames: definition.entryPoints)
         return (try backend.compile(definition), try queue(for: definition.identity.device.queueName))
     }
 
@@ -275,9 +318,12 @@ extension InferenceEngine {
         passedTrials.insert(fingerprint)
     }
 
-    /// The last reference to an artifact has gone: forget its name, and give its memory back where nobody waits.
+    /// The last reference to an artifact has gone: forget its name, and give its memory back where nobody waits. What the
+    /// server counts as its own goes at once when that is what it waits for.
     private func retire(_ artifact: RetiredArtifact) {
         directory.remove(artifact)
+        awaitedEngines.remove(artifact.progress)
+        if configuration.isShortOfMemory() { artifact.releaseContent() }
         housekeeper.submit { _ in artifact.release() }
     }
 

@@ -3,8 +3,9 @@ public import RedisModuleKit
 
 /// How models are kept in data files.
 ///
-/// Layout 4: engine number, device, tag, batch size, minimum batch size, minimum batch timeout, the names of inputs and
-/// of outputs, then the blob's length, its number of pieces and the pieces. Device and names carry a trailing NUL.
+/// Layout 4, which is written: engine number, device, tag, batch size, minimum batch size, minimum batch timeout, the names
+/// of inputs and of outputs, then the blob's length, its number of pieces and the pieces. Device and names carry a trailing
+/// NUL. In what the layouts before it differ is ``ModelLayout``.
 public enum ModelType {
     /// Models as values of keys.
     public static let valueType = ValueType<Model>(
@@ -51,9 +52,8 @@ public enum ModelType {
     /// starting.
     private static func load(_ file: DataFileReader, _ version: Int32) -> Model? {
         do {
-            guard version == encodingVersion else { throw DataFileError() }
             let engine = InferenceEngine.shared
-            let model = engine.makeModel(try definition(file, engine.registry))
+            let model = engine.makeModel(try definition(file, ModelLayout(version), engine.registry))
             engine.directory.add(model)
             return model
         } catch {
@@ -63,21 +63,39 @@ public enum ModelType {
     }
 
     private static func definition(
-        _ file: DataFileReader, _ registry: BackendRegistry
+        _ file: DataFileReader, _ layout: ModelLayout, _ registry: BackendRegistry
     ) throws(DataFileError) -> ModelDefinition {
         guard let backend = registry.description(withID: try file.count()),
             let device = Device(try file.string().text)
         else { throw DataFileError() }
-        let tag = try file.string().withBytes { [UInt8]($0) }
+        let tag = try file.string().bytes(terminated: layout.hasTerminatedTag)
+        let batching = try batching(file, layout)
+        let inputNames = try names(file)
+        let outputNames = try names(file)
+        guard !backend.takesNames || hasCommandForm(inputNames, outputNames) else { throw DataFileError() }
+        return ModelDefinition(
+            key: file.keyName ?? [], backend: backend, device: device, tag: tag, batching: batching,
+            inputNames: inputNames, outputNames: outputNames, blob: try blob(file, layout))
+    }
+
+    /// Numbers that mean nothing without another, and that no command accepts, are forgotten.
+    private static func batching(
+        _ file: DataFileReader, _ layout: ModelLayout
+    ) throws(DataFileError) -> ModelDefinition.Batching {
         var batching = ModelDefinition.Batching()
         batching.size = try file.count()
         batching.minimumSize = try file.count()
-        batching.minimumTimeout = try file.count()
-        let inputNames = try names(file)
-        let outputNames = try names(file)
-        return ModelDefinition(
-            key: file.keyName ?? [], backend: backend, device: device, tag: tag, batching: batching,
-            inputNames: inputNames, outputNames: outputNames, blob: try blob(file))
+        batching.minimumTimeout = layout.hasMinimumTimeout ? try file.count() : 0
+        if batching.size == 0 { batching.minimumSize = 0 }
+        if batching.minimumSize == 0 { batching.minimumTimeout = 0 }
+        return batching
+    }
+
+    /// Whether a command can make a model with these names: AI.MODELSET, which takes lists without names, has words that
+    /// end a list.
+    private static func hasCommandForm(_ inputs: [String], _ outputs: [String]) -> Bool {
+        guard inputs.isEmpty || outputs.isEmpty else { return true }
+        return (inputs + outputs).allSatisfy { !["BLOB", "OUTPUTS"].contains($0.uppercased()) }
     }
 
     private static func names(_ file: DataFileReader) throws(DataFileError) -> [String] {
@@ -88,12 +106,13 @@ public enum ModelType {
         return names
     }
 
-    private static func blob(_ file: DataFileReader) throws(DataFileError) -> ModelBlob {
+    private static func blob(_ file: DataFileReader, _ layout: ModelLayout) throws(DataFileError) -> ModelBlob {
+        guard layout.hasPieces else { return ModelBlob([try file.string()]) }
         let byteCount = try file.count()
         let pieceCount = try file.count()
-        var pieces: [any ByteSource] = []
+        var pieces = GatheredPieces()
         for _ in 0..<pieceCount { pieces.append(try file.string()) }
-        let blob = ModelBlob(pieces)
+        let blob = pieces.blob()
         guard blob.byteCount == byteCount else { throw DataFileError() }
         return blob
     }
@@ -111,8 +130,8 @@ public enum ModelType {
             for name in names { file.terminatedString(name) }
         }
         file.unsigned(definition.blob.byteCount)
-        file.unsigned(definition.blob.pieceCount(of: modelChunkSize.value))
-        definition.blob.forEachPiece(of: modelChunkSize.value) { file.string($0) }
+        file.unsigned(definition.blob.pieceCount(of: definition.blob.pieceSize))
+        definition.blob.forEachPiece(of: definition.blob.pieceSize) { file.string($0) }
     }
 
     // MARK: Append-only file
@@ -144,7 +163,7 @@ public enum ModelType {
             }
         }
         line.append("BLOB")
-        definition.blob.forEachPiece(of: modelChunkSize.value) { line.append($0) }
+        definition.blob.forEachPiece(of: definition.blob.pieceSize) { line.append($0) }
         file.emit(isDeprecatedForm ? "AI.MODELSET" : "AI.MODELSTORE", line)
     }
 
@@ -158,7 +177,32 @@ public enum ModelType {
         digest.add(definition.batching.size)
         digest.add(definition.batching.minimumSize)
         digest.add(definition.batching.minimumTimeout)
-        definition.blob.withContiguousBytes { digest.add($0) }
+        // Other names follow from the bytes, and are not known before the model is loaded.
+        if definition.needsNames {
+            for names in [definition.inputNames, definition.outputNames] {
+                digest.add(names.count)
+                for name in names { digest.add(name) }
+            }
+        }
+        // However the bytes lie in memory, and without putting them together.
+        definition.blob.forEachPiece(of: digestPieceSize) { digest.add($0) }
         digest.endSequence()
     }
+
+    private static let digestPieceSize = 1 << 20
+}
+
+/// In what the layouts of models differ.
+private struct ModelLayout {
+    private let version: Int32
+
+    init(_ version: Int32) throws(DataFileError) {
+        guard (0...ModelType.encodingVersion).contains(version) else { throw DataFileError() }
+        self.version = version
+    }
+
+    var hasTerminatedTag: Bool { version == 0 }
+    /// Earlier layouts have the blob as one string.
+    var hasPieces: Bool { version >= 1 }
+    var hasMinimumTimeout: Bool { version >= 2 }
 }

@@ -3,7 +3,8 @@ public import RedisModuleKit
 
 /// How scripts are kept in data files.
 ///
-/// Layout 4: device, tag, source, then the number of entry points and their names. All but the tag carry a trailing NUL.
+/// Layout 4, which is written: device, tag, source, then the number of entry points and their names. All but the tag carry
+/// a trailing NUL. In what the layouts before it differ is ``ScriptLayout``.
 public enum ScriptType {
     /// Scripts as values of keys.
     public static let valueType = ValueType<Script>(
@@ -49,9 +50,8 @@ public enum ScriptType {
     /// starting.
     private static func load(_ file: DataFileReader, _ version: Int32) -> Script? {
         do {
-            guard version == encodingVersion else { throw DataFileError() }
             let engine = InferenceEngine.shared
-            let script = engine.makeScript(try definition(file, engine.registry))
+            let script = engine.makeScript(try definition(file, ScriptLayout(version), engine.registry))
             engine.directory.add(script)
             return script
         } catch {
@@ -61,20 +61,21 @@ public enum ScriptType {
     }
 
     private static func definition(
-        _ file: DataFileReader, _ registry: BackendRegistry
+        _ file: DataFileReader, _ layout: ScriptLayout, _ registry: BackendRegistry
     ) throws(DataFileError) -> ScriptDefinition {
         guard let backend = registry.description(withID: backendID), let device = Device(try file.string().text) else {
             throw DataFileError()
         }
-        let tag = try file.string().withBytes { [UInt8]($0) }
-        let source = try file.string().withBytes { [UInt8]($0) }
-        let count = try file.count()
-        guard count <= entryPointLimit, source.count <= ScriptDefinition.sizeLimit + 1 else { throw DataFileError() }
+        let tag = try file.string().bytes(terminated: layout.hasTerminatedTag)
+        let source = try file.string()
+        guard source.byteCount <= ScriptDefinition.sizeLimit + 1 else { throw DataFileError() }
+        let count = layout.hasEntryPoints ? try file.count() : 0
+        guard count <= entryPointLimit else { throw DataFileError() }
         var entryPoints: [String] = []
         for _ in 0..<count { entryPoints.append(try file.string().text) }
         return ScriptDefinition(
             key: file.keyName ?? [], backend: backend, device: device, tag: tag, entryPoints: entryPoints,
-            source: source)
+            source: source.bytes(terminated: true))
     }
 
     private static func save(_ script: Script, _ file: DataFileWriter) {
@@ -116,4 +117,18 @@ public enum ScriptType {
         definition.source.withUnsafeBytes { digest.add($0) }
         digest.endSequence()
     }
+}
+
+/// In what the layouts of scripts differ.
+private struct ScriptLayout {
+    private let version: Int32
+
+    init(_ version: Int32) throws(DataFileError) {
+        guard (0...ScriptType.encodingVersion).contains(version) else { throw DataFileError() }
+        self.version = version
+    }
+
+    var hasTerminatedTag: Bool { version == 0 }
+    /// Scripts of earlier layouts have none: their functions are called by their signatures.
+    var hasEntryPoints: Bool { version >= 3 }
 }

@@ -3,8 +3,8 @@ public import Tensors
 
 /// How tensors are kept in data files.
 ///
-/// Layout 4: element code, bits, rank and dimensions (signed), the stored bytes, and for STRING the offset of each
-/// element.
+/// Layout 4, which is written: element code, bits, rank and dimensions (signed), the stored bytes, and for STRING the offset
+/// of each element. What the layouts before it have is ``TensorLayout``.
 public enum TensorType {
     /// Tensors as values of keys.
     public static let valueType = ValueType<Tensor>(name: "AI_TENSOR", storeEvent: "ai.tensorset")
@@ -37,6 +37,7 @@ public enum TensorType {
                 freeEffort: { _, value in
                     guard let value else { return 1 }
                     // One block: only its size can make freeing slow. The server takes 64 as "in the background".
+                    if MemoryPressure.isHigh { return 1 }
                     return ValueTypeCallbacks.borrow(value, as: Tensor.self).byteCount >= 1 << 20 ? 65 : 1
                 }))
     }
@@ -45,24 +46,55 @@ public enum TensorType {
 
     private static func load(_ file: DataFileReader, _ version: Int32) -> Tensor? {
         do {
-            guard version == encodingVersion else { throw DataFileError() }
-            let code = try file.count()
-            let bits = try file.count()
-            guard let dataType = DataType(code: code, bits: bits) else { throw DataFileError() }
-            var shape = Shape()
-            let rank = try file.signed()
-            guard (0...Int64(Shape.rankLimit)).contains(rank) else { throw DataFileError() }
-            for _ in 0..<rank { shape.append(Int(try file.signed())) }
-            let tensor = try file.string().withBytes { try Tensor(dataType, shape, blob: $0) }
+            return try read(file, TensorLayout(version))
+        } catch {
+            file.logError("a tensor could not be read (layout \(version)): \(error)")
+            return nil
+        }
+    }
+
+    /// Nothing is allocated for a number that a payload claims: only for bytes that it has.
+    private static func read(_ file: DataFileReader, _ layout: TensorLayout) throws -> Tensor {
+        if layout.hasDevice {
+            guard try file.unsigned() == TensorLayout.cpu else { throw DataFileError() }
+            _ = try file.signed()
+        }
+        let dataType = try dataType(file, layout)
+        let rank = layout.hasDevice ? try file.count() : Int(try file.signed())
+        guard (0...Shape.rankLimit).contains(rank) else { throw DataFileError() }
+        let shape = try numbers(rank, file)
+        guard layout.hasStrides else {
+            let tensor = try file.string().withBytes { try Tensor(dataType, Shape(shape), limit: .max, blob: $0) }
             if dataType == .string {
                 // The offsets follow from the bytes; they are read to get past them.
                 for _ in 0..<tensor.elementCount { _ = try file.unsigned() }
             }
             return tensor
-        } catch {
-            file.logError("a tensor could not be read (layout \(version)): \(error)")
-            return nil
         }
+        let strides = try numbers(rank, file)
+        let offset = try file.count()
+        return try file.string().withBytes {
+            try Tensor(dataType, Shape(shape), limit: .max, strides: strides, offset: offset, of: $0)
+        }
+    }
+
+    private static func dataType(_ file: DataFileReader, _ layout: TensorLayout) throws(DataFileError) -> DataType {
+        let first = try file.count()
+        let second = try file.count()
+        let (code, bits) = layout.hasBitsBeforeCode ? (second, first) : (first, second)
+        if layout.hasLanes {
+            guard try file.unsigned() == 1 else { throw DataFileError() }
+        }
+        guard let dataType = DataType(code: code, bits: bits), dataType != .string || layout.hasStrings else {
+            throw DataFileError()
+        }
+        return dataType
+    }
+
+    private static func numbers(_ count: Int, _ file: DataFileReader) throws(DataFileError) -> [Int] {
+        var numbers: [Int] = []
+        for _ in 0..<count { numbers.append(Int(try file.signed())) }
+        return numbers
     }
 
     private static func save(_ tensor: Tensor, _ file: DataFileWriter) {
@@ -104,6 +136,27 @@ public enum TensorType {
         tensor.withBytes { digest.add($0) }
         digest.endSequence()
     }
+}
+
+/// In what the layouts of tensors differ.
+///
+/// Layouts 0 to 3 are all fields of a DLPack tensor, in memory order: device type and number, bits, code, lanes, rank,
+/// dimensions, strides in elements, offset of the first element in bytes, and the bytes.
+private struct TensorLayout {
+    private let isDLPack: Bool
+    /// The number of the processor among DLPack's device types: the only place where tensors were kept.
+    static let cpu: UInt64 = 1
+
+    init(_ version: Int32) throws(DataFileError) {
+        guard (0...TensorType.encodingVersion).contains(version) else { throw DataFileError() }
+        isDLPack = version < 4
+    }
+
+    var hasDevice: Bool { isDLPack }
+    var hasBitsBeforeCode: Bool { isDLPack }
+    var hasLanes: Bool { isDLPack }
+    var hasStrides: Bool { isDLPack }
+    var hasStrings: Bool { !isDLPack }
 }
 
 extension DataType {

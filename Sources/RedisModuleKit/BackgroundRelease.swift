@@ -6,10 +6,13 @@ public enum BackgroundRelease {
     /// Below this many bytes handing over costs more than releasing.
     private static let threshold = 64 << 10
 
-    /// Runs `release`, which gives `byteCount` bytes back: in the background when there are many and the caller is the
-    /// main thread.
+    /// Runs `release`, which gives `byteCount` bytes back: in the background when there are many, the caller is the main thread,
+    /// and the server does not wait for them.
     static func run(_ byteCount: Int, _ release: @escaping @Sendable () -> Void) {
-        if byteCount >= threshold, MainThread.isCurrent, let executor { executor(release) } else { release() }
+        guard byteCount >= threshold, MainThread.isCurrent, !MemoryPressure.isHigh, let executor else {
+            return release()
+        }
+        executor(release)
     }
 }
 

@@ -6,14 +6,20 @@ internal import Synchronization
 /// thread has nothing to do.
 public struct BackgroundServer: Sendable {
     private let database: Int32
+    private let caller: Caller
     private static let isClosing = Atomic(false)
     /// Microseconds between two attempts to take the lock: at first, and while the main thread stays busy.
     private static let shortestPause: UInt32 = 20
     private static let longestPause: UInt32 = 500
+    /// Microseconds for which a thread waits, at least, until it may write: a failover that takes longer has failed.
+    private static let pauseLimit = 30_000_000
 
     /// Remembers the database that the command's client has selected. Main thread only.
-    public init(_ context: CommandContext) {
+    ///
+    /// - Parameter caller: whose rights count for what is done.
+    public init(_ context: CommandContext, actingFor caller: Caller) {
         database = RedisModule_GetSelectedDb(context.raw)
+        self.caller = caller
     }
 
     /// No thread gets the server any more. To be called when the main thread is about to wait for other threads, which
@@ -51,17 +57,50 @@ public struct BackgroundServer: Sendable {
             RedisModule_ThreadSafeContextUnlock(raw)
         }
         _ = RedisModule_SelectDb(raw, database)
-        return try body(LockedServer(raw: raw))
+        guard Self.become(caller, raw) else { throw .callerIsGone }
+        return try body(LockedServer(raw: raw, caller: caller))
+    }
+
+    /// Makes the context one of the caller's; false when there is no such user any more, or the user is switched off. The
+    /// context has a client of its own, which nobody is connected to.
+    private static func become(_ caller: Caller, _ raw: OpaquePointer) -> Bool {
+        guard case .user(let name) = caller else { return true }
+        return name.withUnsafeBytes {
+            RedisModule_AuthenticateClientWithACLUser(
+                raw, $0.baseAddress?.assumingMemoryBound(to: CChar.self), $0.count, nil, nil, nil) == RM_OK
+        }
+    }
+
+    /// As ``withLock(_:)``, for a command called `name`: one that changes something waits until it may, which is not while
+    /// the server prepares for a failover or keeps its clients' writes back.
+    ///
+    /// - Throws: what `body` throws, or `TRYAGAIN` when that takes longer than ``pauseLimit``.
+    public func withLock<Result>(
+        for name: UnsafeRawBufferPointer, _ body: (LockedServer) throws(CommandError) -> Result
+    ) throws(CommandError) -> Result {
+        for _ in 0..<(Self.pauseLimit / Int(Self.longestPause)) {
+            let result = try withLock { server throws(CommandError) -> Result? in
+                WritePause.isOn && !server.onlyReads(name) ? nil : try body(server)
+            }
+            if let result { return result }
+            usleep(Self.longestPause)
+        }
+        throw .writingIsPaused
     }
 }
 
 /// The server while the calling thread holds its lock.
 public struct LockedServer {
     private let raw: OpaquePointer
+    public let caller: Caller
 
-    fileprivate init(raw: OpaquePointer) {
+    fileprivate init(raw: OpaquePointer, caller: Caller) {
         self.raw = raw
+        self.caller = caller
     }
+
+    /// What the caller may do.
+    public var permissions: Permissions { Permissions(caller, in: raw) }
 
     /// Opens a key for reading.
     public func withKey<Result>(
@@ -72,8 +111,8 @@ public struct LockedServer {
         return try body(Key(context: raw, name: name, mode: RM_READ))
     }
 
-    /// Runs the command made of `words` as the server's scripts run theirs, sends it to replicas and the append-only file,
-    /// and calls `body` with the answer.
+    /// Runs the command made of `words` as the server's scripts run theirs and with the caller's rights, sends it to replicas
+    /// and the append-only file, and calls `body` with the answer.
     ///
     /// - Throws: the text of an error reply, or of the reason for which the command is not run.
     public func call(_ words: [UnsafeRawBufferPointer], _ body: (CallReply) -> Void) throws(CommandError) {
@@ -89,14 +128,30 @@ public struct LockedServer {
         if let errorText { throw CommandError(errorText) }
     }
 
+    /// Whether the server says of a command that it only reads. Of what does not exist nothing needs to be put off.
+    fileprivate func onlyReads(_ name: UnsafeRawBufferPointer) -> Bool {
+        var words: [OpaquePointer?] = [RedisModule_CreateString(nil, "INFO", 4), string(name)]
+        defer { for word in words { RedisModule_FreeString(nil, word) } }
+        var error: Int32 = 0
+        let reply = words.withUnsafeMutableBufferPointer {
+            RedisModule_CallVector(raw, "COMMAND", "v", $0.baseAddress, $0.count, &error)
+        }
+        guard let raw = reply else { return false }
+        defer { RedisModule_FreeCallReply(raw) }
+        // Name, arity, flags and more.
+        guard let command = CallReply(raw: raw)[0], let flags = command[2] else { return true }
+        return flags.hasElement("readonly") && !flags.hasElement("may_replicate")
+    }
+
     /// The server's reply, or nil and a number of the system's errors.
     private func call(_ name: String, _ arguments: [OpaquePointer]) -> (reply: OpaquePointer?, error: Int32) {
         var pointers: [OpaquePointer?] = arguments
         var error: Int32 = 0
         // `!` replicates, `S` refuses what is refused to the server's scripts, such as SHUTDOWN, and `E` has refusals as
-        // replies: without it Valkey 9.1 looks for the text of a refusal, and dies.
+        // replies: without it Valkey 9.1 looks for the text of a refusal, and dies. `C` asks the access control list.
+        let format = caller == .server ? "!SEv" : "!SECv"
         let reply = pointers.withUnsafeMutableBufferPointer {
-            RedisModule_CallVector(raw, name, "!SEv", $0.baseAddress, $0.count, &error)
+            RedisModule_CallVector(raw, name, format, $0.baseAddress, $0.count, &error)
         }
         return (reply, error)
     }
@@ -109,6 +164,9 @@ public struct LockedServer {
             EINVAL where reply.hasPrefix("ERR wrong number of arguments"),
             ESPIPE where reply.contains("not allowed"), ENOSPC where reply.hasPrefix("OOM "):
             text(of: error)
+        // Redis 7.0. Later ones say NOPERM themselves.
+        case EACCES where reply.hasPrefix("ERR acl verification failed"):
+            "NOPERM" + reply.dropFirst("ERR".count)
         default: nil
         }
     }
@@ -131,7 +189,7 @@ public struct LockedServer {
 public struct CallReply {
     private let raw: OpaquePointer
 
-    fileprivate init(raw: OpaquePointer) {
+    init(raw: OpaquePointer) {
         self.raw = raw
     }
 
@@ -155,6 +213,13 @@ public struct CallReply {
     /// An element of an array.
     public subscript(index: Int) -> CallReply? {
         RedisModule_CallReplyArrayElement(raw, index).map { CallReply(raw: $0) }
+    }
+
+    /// Whether an array has `word` among its elements.
+    fileprivate func hasElement(_ word: String) -> Bool {
+        (0..<RedisModule_CallReplyLength(raw)).contains { index in
+            self[index].map { $0.bytes.elementsEqual(word.utf8) } ?? false
+        }
     }
 
     fileprivate var errorText: String? {

@@ -20,9 +20,23 @@ open class BlockedOperation: @unchecked Sendable {
     /// The client has gone; the operation may let go of everything, itself included. Main thread.
     open func clientDidLeave() {}
 
+    /// Whether ``finish(_:)`` may change keys: it is put off while nothing may be written.
+    open var changesKeys: Bool { false }
+
     /// Lets the main thread answer. Any thread; the operation must not be touched by its caller afterwards.
     public final func complete() {
+        if changesKeys, WritePause.keep(self) { return }
+        unblock()
+    }
+
+    final func unblock() {
         client.take()?.unblock(with: self)
+    }
+
+    /// A context whose replies become a part of the answer: they follow what ``finish(_:)`` returns, and may be written by any
+    /// thread until ``complete()``. To be freed by the caller. Main thread.
+    final func makeReplyContext() -> OpaquePointer? {
+        client?.makeReplyContext()
     }
 
     /// Blocks the client of `context` until ``complete()``. The time until then is reported to SLOWLOG.
@@ -59,6 +73,10 @@ struct BlockedClient: ~Copyable, @unchecked Sendable {
     private static let disconnect: @convention(c) (OpaquePointer?, OpaquePointer?) -> Void = { _, raw in
         guard let raw, let operation = watched.removeValue(forKey: raw) else { return }
         operation.clientDidLeave()
+    }
+
+    borrowing func makeReplyContext() -> OpaquePointer? {
+        RedisModule_GetThreadSafeContext(raw)
     }
 
     consuming func unblock(with operation: BlockedOperation) {

@@ -30,8 +30,6 @@ public enum CommandKeys: Sendable {
     case none
     /// One key at argument 1, used as the access says.
     case first(KeyAccess)
-    /// Argument 1 names something that is not a key to the permission rules (the server still routes by it).
-    case firstByName
     /// The command is asked each time; the index is what `COMMAND INFO` shows for old clients.
     case reported(shown: Int32)
 
@@ -39,7 +37,7 @@ public enum CommandKeys: Sendable {
     var shownRange: (first: Int32, last: Int32, step: Int32) {
         switch self {
         case .none: (0, 0, 0)
-        case .first, .firstByName: (1, 1, 1)
+        case .first: (1, 1, 1)
         case .reported(let index): (index, index, 1)
         }
     }

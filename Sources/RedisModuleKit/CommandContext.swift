@@ -61,6 +61,8 @@ public struct ContextFlags: OptionSet, Sendable {
     public static let replicated = ContextFlags(rawValue: RM_CONTEXT_REPLICATED)
     /// The server is loading its data file.
     public static let loading = ContextFlags(rawValue: RM_CONTEXT_LOADING)
+    /// The server is a node of a cluster.
+    public static let cluster = ContextFlags(rawValue: RM_CONTEXT_CLUSTER)
     /// The server is a read-only replica.
     public static let readOnly = ContextFlags(rawValue: RM_CONTEXT_READONLY)
 }

@@ -30,6 +30,14 @@ public final class ServerBuffer: @unchecked Sendable {
         byteCount = count
     }
 
+    /// Copies `bytes`; nil when there is no memory.
+    public init?(copying bytes: UnsafeRawBufferPointer) {
+        guard let base = RedisModule_TryAlloc(max(1, bytes.count)) else { return nil }
+        UnsafeMutableRawBufferPointer(start: base, count: bytes.count).copyMemory(from: bytes)
+        self.base = base
+        byteCount = bytes.count
+    }
+
     deinit {
         BackgroundRelease.run(byteCount) { [base = SendablePointer(base)] in RedisModule_Free(base.value) }
     }
@@ -39,6 +47,11 @@ public final class ServerBuffer: @unchecked Sendable {
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try body(UnsafeRawBufferPointer(start: base, count: byteCount))
+    }
+
+    /// A copy of the bytes; `terminated`: without their trailing NUL, if they have one.
+    public func bytes(terminated: Bool) -> [UInt8] {
+        withBytes { [UInt8]($0.prefix($0.count - (terminated && $0.last == 0 ? 1 : 0))) }
     }
 
     /// The bytes as text, without the trailing NUL that some layouts store.

@@ -18,18 +18,20 @@ public final class Tensor: Sendable {
     ///
     /// - Throws: `sizeExceedsLimit`, or what `initialize` throws.
     public convenience init(
-        _ dataType: DataType, _ shape: Shape,
+        _ dataType: DataType, _ shape: Shape, limit: Int = tensorSizeLimit,
         initializingWith initialize: (UnsafeMutableRawBufferPointer) throws(TensorError) -> Void
     ) throws(TensorError) {
-        let (count, byteCount) = try Self.size(dataType, shape)
+        let (count, byteCount) = try Self.size(dataType, shape, limit)
         guard let memory = TensorMemory(byteCount: byteCount, zeroed: false) else { throw .sizeExceedsLimit }
         try initialize(memory.bytes)
         self.init(dataType, shape, count, memory)
     }
 
     /// Makes a tensor of zeros: for STRING, of empty strings.
-    public convenience init(zeros dataType: DataType, _ shape: Shape) throws(TensorError) {
-        let (count, byteCount) = try Self.size(dataType, shape)
+    public convenience init(
+        zeros dataType: DataType, _ shape: Shape, limit: Int = tensorSizeLimit
+    ) throws(TensorError) {
+        let (count, byteCount) = try Self.size(dataType, shape, limit)
         guard let memory = TensorMemory(byteCount: byteCount, zeroed: true) else { throw .sizeExceedsLimit }
         self.init(dataType, shape, count, memory)
     }
@@ -38,10 +40,10 @@ public final class Tensor: Sendable {
     ///
     /// - Throws: `blobLengthMismatch`, `invalidBool`, `stringCountMismatch` or `sizeExceedsLimit`.
     public convenience init(
-        _ dataType: DataType, _ shape: Shape, blob: UnsafeRawBufferPointer
+        _ dataType: DataType, _ shape: Shape, limit: Int = tensorSizeLimit, blob: UnsafeRawBufferPointer
     ) throws(TensorError) {
-        let (count, byteCount) = try Self.size(dataType, shape)
-        guard blob.count <= sizeLimit else { throw .sizeExceedsLimit }
+        let (count, byteCount) = try Self.size(dataType, shape, limit)
+        guard blob.count <= limit else { throw .sizeExceedsLimit }
         if dataType == .string {
             guard Self.isStringBlob(blob, elements: count) else { throw .stringCountMismatch }
         } else {
@@ -72,10 +74,10 @@ public final class Tensor: Sendable {
     /// - Throws: `stringContainsNull`, `stringCountMismatch` when there are not as many elements as the shape has
     ///   places, or `sizeExceedsLimit`.
     public convenience init<Elements: Collection>(
-        strings elements: Elements, _ shape: Shape,
+        strings elements: Elements, _ shape: Shape, limit: Int = tensorSizeLimit,
         bytes: (Elements.Element, (UnsafeRawBufferPointer) -> Void) -> Void
     ) throws(TensorError) {
-        let (count, _) = try Self.size(.string, shape)
+        let (count, _) = try Self.size(.string, shape, limit)
         guard elements.count == count else { throw .stringCountMismatch }
         var total = count
         var isValid = true
@@ -87,7 +89,7 @@ public final class Tensor: Sendable {
             }
         }
         guard isValid else { throw .stringContainsNull }
-        guard total <= sizeLimit, let memory = TensorMemory(byteCount: total, zeroed: true) else {
+        guard total <= limit, let memory = TensorMemory(byteCount: total, zeroed: true) else {
             throw .sizeExceedsLimit
         }
         var position = 0
@@ -134,17 +136,18 @@ public final class Tensor: Sendable {
 // MARK: Sizes
 
 /// The largest tensor in bytes that clients and engines may make. Set once, before other threads run.
+///
+/// What another server has made, or this one before it was started again, was within the limit then.
 nonisolated(unsafe) public var tensorSizeLimit = 512 * 1024 * 1024
-private var sizeLimit: Int { tensorSizeLimit }
 
 extension Tensor {
     /// Elements and bytes of a tensor; for STRING the least number of bytes.
     private static func size(
-        _ dataType: DataType, _ shape: Shape
+        _ dataType: DataType, _ shape: Shape, _ limit: Int = tensorSizeLimit
     ) throws(TensorError) -> (count: Int, byteCount: Int) {
         guard let count = shape.elementCount else { throw .sizeExceedsLimit }
         let (byteCount, overflowed) = count.multipliedReportingOverflow(by: dataType.elementSize)
-        guard !overflowed, byteCount <= sizeLimit else { throw .sizeExceedsLimit }
+        guard !overflowed, byteCount <= limit else { throw .sizeExceedsLimit }
         return (count, byteCount)
     }
 

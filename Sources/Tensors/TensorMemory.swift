@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Synchronization
 
 /// Where tensor bytes come from. Inside a server this is the server's allocator, so that its memory figures count
 /// tensors; elsewhere the C library's.
@@ -43,6 +44,7 @@ struct TensorMemory: ~Copyable, @unchecked Sendable {
     private let base: UnsafeMutableRawPointer
     private let start: UnsafeMutableRawPointer
     private(set) var byteCount: Int
+    private let blockSize: Int
     private let allocator: TensorAllocator
 
     /// Nil when there is no memory, or `byteCount` is beyond reason.
@@ -54,11 +56,15 @@ struct TensorMemory: ~Copyable, @unchecked Sendable {
         // A multiple of the alignment comes aligned from size-class allocators: no padding is needed, as a rule.
         let rounded = (byteCount + Self.padding + Self.alignment - 1) & ~(Self.alignment - 1)
         guard var block = allocate(rounded) else { return nil }
+        var size = rounded
         if !Self.isAligned(block) {
             allocator.deallocate(block)
             guard let larger = allocate(padded) else { return nil }
             block = larger
+            size = padded
         }
+        blockSize = size
+        Self.inUse.wrappingAdd(size, ordering: .relaxed)
         base = block
         start = block.alignedUp(toMultipleOf: Self.alignment)
         self.byteCount = byteCount
@@ -66,8 +72,12 @@ struct TensorMemory: ~Copyable, @unchecked Sendable {
     }
 
     deinit {
+        Self.inUse.wrappingSubtract(blockSize, ordering: .relaxed)
         allocator.deallocate(base)
     }
+
+    /// The bytes of all blocks that there are.
+    fileprivate static let inUse = Atomic(0)
 
     /// Leaves bytes at the end unused.
     mutating func shorten(to count: Int) {
@@ -91,3 +101,6 @@ extension UnsafeMutableRawPointer {
         self + (-Int(bitPattern: self)) & (alignment - 1)
     }
 }
+
+/// The bytes of all tensors that there are: values of keys, inputs that wait, and what runs have made.
+public var tensorBytesInUse: Int { TensorMemory.inUse.load(ordering: .relaxed) }

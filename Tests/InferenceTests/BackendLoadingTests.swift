@@ -172,6 +172,74 @@ import Testing
     }
 }
 
+/// Models and scripts that are broken because their engine is not there, and the engine that comes later.
+@Suite struct AwaitedEngineTests {
+    private func brokenModel(_ engine: InferenceEngine, _ opened: OpenedPaths, key: String = "m") throws -> Model {
+        let hasEnded = Gate("the model is broken")
+        let model = engine.makeModel(try .fake(key: key, backend: opened.description)) { hasEnded.open() }
+        try hasEnded.wait()
+        #expect(model.phase.error == .couldNotLoadBackend)
+        return model
+    }
+
+    @Test func `they are built when it is loaded`() throws {
+        try withBackend(failures: 2) { engine, opened in
+            let models = [try brokenModel(engine, opened), try brokenModel(engine, opened)]
+            #expect(engine.loadBackend(opened.description, path: "a.so"))
+            for model in models {
+                let isBuilt = Gate("the model is built")
+                model.whenLoaded { isBuilt.open() }
+                try isBuilt.wait()
+                #expect(model.phase.isReady)
+            }
+        }
+    }
+
+    @Test func `and when another model brings it`() throws {
+        try withBackend(failures: 1) { engine, opened in
+            let model = try brokenModel(engine, opened)
+            let isBuilt = Gate("the other model is built")
+            let other = engine.makeModel(try .fake(backend: opened.description)) { isBuilt.open() }
+            try isBuilt.wait()
+            #expect(other.phase.isReady)
+            let isMended = Gate("the model is mended")
+            model.whenLoaded { isMended.open() }
+            try isMended.wait()
+            #expect(model.phase.isReady)
+        }
+    }
+
+    @Test func `what has gone is not built, and nothing is kept of it`() throws {
+        try withBackend(failures: 1) { engine, opened in
+            weak var gone: Model?
+            do {
+                let model = try brokenModel(engine, opened)
+                gone = model
+            }
+            let isQuiet = Gate("the loader has let go")
+            engine.inBackground { isQuiet.open() }
+            try isQuiet.wait()
+            #expect(gone == nil)
+            #expect(engine.loadBackend(opened.description, path: "a.so"))
+            #expect(engine.pendingLoads == 0)
+        }
+    }
+
+    @Test func `the log tells of those that no client waits for, so many a minute`() throws {
+        let lines = Lines()
+        let clock = ManualClock()
+        let reports = BrokenReports(clock: clock.monotonic)
+        let identity = try ModelDefinition.fake(key: "odd key\n").identity
+        for _ in 0..<100 { reports.report(identity, .couldNotLoadBackend) { lines.append($0) } }
+        #expect(lines.all.count == 60)
+        #expect(lines.all.first == "the FAKE model 'odd%20key%0A' is broken: ERR Could not load backend")
+        #expect(lines.all.last?.hasSuffix("; more are not listed") == true)
+        clock.advance(milliseconds: 60_001)
+        reports.report(identity, .couldNotLoadBackend) { lines.append($0) }
+        #expect(lines.all.count == 61)
+    }
+}
+
 /// What the operator is told of engines that clients ask for in vain.
 @Suite struct MissingBackendTests {
     private static let advice = "; `make engines ENGINES=fake` in the module's sources fetches it"

@@ -24,6 +24,12 @@ import Testing
         return pieces
     }
 
+    @Test(arguments: chunkings, [0, 1, 5, 11, 100])
+    func `the first bytes, in however many chunks`(sizes: [Int], count: Int) {
+        let (blob, bytes) = makeBlob(sizes)
+        #expect(blob.start(count) == Array(bytes.prefix(count)))
+    }
+
     @Test(arguments: chunkings)
     func `chunks are joined in order`(sizes: [Int]) {
         let (blob, bytes) = makeBlob(sizes)

@@ -86,6 +86,57 @@ import Testing
         }
     }
 
+    @Test func `goes back to loading when its engine was not there`() throws {
+        try withQueue { queue in
+            let told = Numbers()
+            _ = readiness.finish(.failure(.couldNotLoadBackend))
+            #expect(readiness.restart())
+            #expect(readiness.phase.isLoading)
+            readiness.whenLoaded { told.append(1) }
+            #expect(told.all == [])
+            let built = Built()
+            for waiter in readiness.finish(.success((built, queue))) { waiter() }
+            #expect(told.all == [1])
+            #expect(readiness.phase.isReady)
+            #expect(readiness.loaded === built)
+        }
+    }
+
+    @Test func `nothing else is begun anew`() throws {
+        #expect(readiness.restart() == false)
+        _ = readiness.finish(.failure(InferenceError("cannot be parsed")))
+        #expect(readiness.restart() == false)
+        #expect(readiness.phase.error == InferenceError("cannot be parsed"))
+        try withQueue { queue in
+            let ready = Readiness<Built>()
+            _ = ready.finish(.success((Built(), queue)))
+            #expect(ready.restart() == false)
+            #expect(ready.phase.isReady)
+        }
+        let gone = Readiness<Built>()
+        _ = gone.finish(.failure(.couldNotLoadBackend))
+        _ = gone.surrender()
+        #expect(gone.restart() == false)
+    }
+
+    @Test func `those who look while it is begun anew see one phase or the other`() throws {
+        for _ in 0..<50 {
+            let readiness = Readiness<Built>()
+            _ = readiness.finish(.failure(.couldNotLoadBackend))
+            let looker = ThreadResult<Bool>(name: "looker") {
+                (0..<2_000).allSatisfy { _ in
+                    let phase = readiness.phase
+                    return phase.isLoading || phase.error == .couldNotLoadBackend
+                }
+            }
+            for _ in 0..<20 {
+                _ = readiness.restart()
+                _ = readiness.finish(.failure(.couldNotLoadBackend))
+            }
+            #expect(try looker.wait())
+        }
+    }
+
     @Test func `surrendering gives the last reference away`() throws {
         try withQueue { queue in
             weak var built: Built?

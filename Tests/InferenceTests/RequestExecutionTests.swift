@@ -16,8 +16,23 @@ import Testing
         #expect(plan.add(.model(model), inputs: [2], outputCount: 0) == 4..<4)
         #expect(plan.add(.model(model), inputs: [2], outputCount: 1) == 4..<5)
         #expect(plan.tensors.map { $0 === tensor } == [true, false, false, true, false])
-        #expect(plan.steps.map(\.inputs) == [[0, 0], [2], [2]])
+        #expect(plan.steps.map { Array(plan.inputSlots[$0.inputs]) } == [[0, 0], [2], [2]])
         #expect(!plan.hasSideEffects)
+    }
+
+    @Test func `a plan can be made in the memory of another`() throws {
+        let model = Model(try .fake(), retire: { _ in })
+        let tensor = try makeTensor(.float, [Float(1)])
+        var plan = RequestPlan(.model(model), inputs: [tensor], outputCount: 1)
+        plan.reset()
+        #expect(plan.tensors.isEmpty && plan.steps.isEmpty && plan.inputSlots.isEmpty)
+        #expect(plan.add(tensor) == 0)
+        #expect(plan.add(.model(model), inputs: [0], outputCount: 1) == 1..<2)
+        var memory: [Tensor?] = []
+        memory.reserveCapacity(1_000)
+        plan.reset()
+        plan.adopt(&memory)
+        #expect(plan.tensors.isEmpty && plan.tensors.capacity >= 1_000)
     }
 
     @Test func `scripts have side effects`() throws {

@@ -171,7 +171,9 @@ import Testing
         let model = try queue.model(.init(size: 4, minimum: 2))
         var plan = RequestPlan(.model(model), inputs: [try Tensor(zeros: .float, [1])], outputCount: 1)
         _ = plan.add(.model(model), inputs: [0, 1], outputCount: 1)
-        queue.add(ReadyStep(plan.steps[1], at: 1, of: queue.inbox.request(plan), plan.tensors))
+        queue.add(
+            ReadyStep(
+                plan.steps[1], at: 1, of: queue.inbox.request(plan), plan.tensors, inputSlots: plan.inputSlots))
         #expect(queue.next() == [0])
     }
 

@@ -14,7 +14,8 @@ extension PyTorchTests {
         @Test(arguments: [
             "return torch.neg(x)", "return torch.add(torch.relu(x), 1)", "return torch.softmax(torch.mul(x, x), 0)",
             "return torch.reshape(x, [torch.size(x, 0), -1])", "return torch.dropout(x, 0.5, False)",
-            "return torch.cat([x, x], 0)",
+            "return torch.cat([x, x], 0)", "return torch.slice(x, 0, 0, 2, 1)", "return torch.narrow(x, 0, 0, 1)",
+            "return torch.cat(torch.split(x, 1, 0), 0)", "return torch.cat(torch.chunk(x, 2, 0), 0)",
         ])
         func `calculations have no surprises`(body: String) throws {
             #expect(try followsFromShapes(body))

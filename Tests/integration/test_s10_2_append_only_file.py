@@ -161,3 +161,18 @@ def test_a_run_is_in_the_file_as_its_outputs(aof):
     raw = restart(aof)
     assert get_tensor(raw, "y").tolist() == [2]
     assert pairs(raw.call("AI.MODELGET", "m"))["blob"] == onnx_models.add_constant(1000)
+
+
+def test_models_that_a_key_held_before_do_not_wait_for_loaders(start_server):
+    """The file has every one of them; after reading it back clients are not told that too many wait."""
+    server = start_server("MAX_PENDING_LOADS", "50", config=CONFIG)
+    raw = server.raw()
+    # In a transaction a client does not wait for a model.
+    for number in range(4):
+        stores = [["AI.MODELSTORE", "m", "ONNX", "CPU", "TAG", f"v{number}", "BLOB", onnx_models.big_weights(1)]] * 40
+        assert raw.pipeline([["MULTI"], *stores, ["EXEC"]])[-1] == [OK] * 40
+    set_tensor(raw, "x", [1])
+    raw = restart(server)
+    store_model(raw, "other", onnx_models.add_constant(1))
+    assert execute(raw, "other", ["x"], ["y"]) == OK
+    assert pairs(raw.call("AI.MODELGET", "m", "META"))["tag"] == b"v3"

@@ -99,6 +99,34 @@ def test_outputs_without_elements(pair):
     assert caught_up(*pair).call("AI.TENSORGET", "none") == raw.call("AI.TENSORGET", "none")
 
 
+@pytest.mark.parametrize("is_copied_first", [False, True], ids=["as a command", "in the data file"])
+def test_a_tensor_above_the_limit_of_the_replica(start_server, is_copied_first):
+    """It was within the primary's: a replica that refused it would differ from then on."""
+    primary = start_server(config=PRIMARY)
+    raw = primary.raw()
+    replica = start_server("MAX_TENSOR_SIZE", "1024", config=PRIMARY)
+    copy = replica.raw()
+
+    def follow():
+        assert copy.call("REPLICAOF", "127.0.0.1", primary.port) == OK
+        eventually(lambda: replica.info("replication").get("master_link_status") == "up", "the replica is connected")
+
+    if not is_copied_first:
+        follow()
+    values = ["x" * 1000, "y" * 1000]
+    assert raw.call("AI.TENSORSET", "blob", "FLOAT", 1000, "BLOB", bytes(4000)) == OK
+    assert raw.call("AI.TENSORSET", "zeros", "FLOAT", 1000) == OK
+    assert raw.call("AI.TENSORSET", "values", "INT64", 500, "VALUES", *range(500)) == OK
+    assert raw.call("AI.TENSORSET", "text", "STRING", 2, "VALUES", *values) == OK
+    if is_copied_first:
+        follow()
+    caught_up(primary, replica)
+    assert copy.call("REPLICAOF", "NO", "ONE") == OK
+    assert isinstance(copy.call("AI.TENSORSET", "blob", "FLOAT", 1000, "BLOB", bytes(4000)), Error)
+    assert isinstance(copy.call("AI.TENSORSET", "text", "STRING", 2, "VALUES", *values), Error)
+    assert copy.call("AI.TENSORGET", "zeros", "BLOB") == bytes(4000)
+
+
 def test_nothing_arrives_of_what_failed_or_only_read(pair):
     primary, replica = pair
     listener, raw = Listener(*pair), primary.raw()

@@ -9,9 +9,10 @@ import asyncio
 import pytest
 import redis
 import redis.asyncio
+from redis.cluster import key_slot
 
 from support import onnx_models
-from support.cluster import SHARDS, shard_of, tag_of
+from support.cluster import SHARDS, move_slot, shard_of, tag_of
 from support.commands import execute_command, get_tensor, set_tensor, store_model, words
 from support.resp import OK, Error
 from support.scripts import script_command, store_script, store_script_command
@@ -295,12 +296,12 @@ def test_a_slot_with_a_model_moves(raw, module_cluster):
     first, second = raw, module_cluster.nodes[1].raw()
     client = module_cluster.client()
     assert run_everything(client) == 2
-    move_slot(module_cluster, first, second)
+    move_slot(key_slot(A.encode()), *module_cluster.nodes[:2])
     assert second.call("DBSIZE") == 3 and first.call("DBSIZE") == 0
     assert run_everything(client) == 2
     assert second.call("AI._MODELSCAN") == [[f"{{{A}}}m".encode(), b""]]
     assert first.call("AI._MODELSCAN") == []
-    move_slot(module_cluster, second, first)
+    move_slot(key_slot(A.encode()), module_cluster.nodes[1], module_cluster.nodes[0])
     assert run_everything(client) == 2
 
 
@@ -313,15 +314,3 @@ def run_everything(client):
     values = client.execute_command("AI.TENSORGET", y, "VALUES")
     assert client.delete(y) == 1
     return float(values[0])
-
-
-def move_slot(module_cluster, source, target):
-    """As redis-cli does it."""
-    slot = source.call("CLUSTER", "KEYSLOT", A)
-    source_id, target_id = (raw.call("CLUSTER", "MYID") for raw in (source, target))
-    port = next(node.port for node in module_cluster.nodes if node.raw().call("CLUSTER", "MYID") == target_id)
-    assert target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", source_id) == OK
-    assert source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", target_id) == OK
-    keys = source.call("CLUSTER", "GETKEYSINSLOT", slot, 10)
-    assert source.call("MIGRATE", "127.0.0.1", port, "", 0, 10000, "KEYS", *keys) == OK
-    assert [raw.call("CLUSTER", "SETSLOT", slot, "NODE", target_id) for raw in (target, source)] == [OK, OK]

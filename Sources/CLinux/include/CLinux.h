@@ -33,4 +33,14 @@ int linux_memory_file(const char *name);
 // Returns the process's number, or -1.
 pid_t linux_spawn(const char *program, char *const *arguments, int standard_input, int standard_output);
 
+// MARK: The end of the process
+
+// From now on exit() ends the process at once, with this status, instead of destroying what libraries have made while
+// threads still use it. To be called again, by the thread that may call exit(), when libraries may have registered
+// something to be done at exit since: what is registered last is done first.
+void linux_exit_guard(int status);
+
+// exit() does what it usually does.
+void linux_exit_unguard(void);
+
 #endif

@@ -25,6 +25,7 @@ typedef struct RedisModuleInfoCtx RedisModuleInfoCtx;
 typedef struct RedisModuleBlockedClient RedisModuleBlockedClient;
 typedef struct RedisModuleCommand RedisModuleCommand;
 typedef struct RedisModuleCallReply RedisModuleCallReply;
+typedef struct RedisModuleUser RedisModuleUser;
 
 // MARK: Constants
 
@@ -46,6 +47,8 @@ static const int RM_REPLY_ARRAY = 3;
 static const int RM_CONTEXT_LUA = 1 << 0;
 static const int RM_CONTEXT_MULTI = 1 << 1;
 static const int RM_CONTEXT_READONLY = 1 << 4;
+static const int RM_CONTEXT_CLUSTER = 1 << 5;
+static const int RM_CONTEXT_OUT_OF_MEMORY = 1 << 10;
 static const int RM_CONTEXT_REPLICATED = 1 << 12;
 static const int RM_CONTEXT_LOADING = 1 << 13;
 static const int RM_CONTEXT_DENY_BLOCKING = 1 << 21;
@@ -58,8 +61,15 @@ static const int RM_KEY_ACCESS = 1 << 4;
 static const int RM_KEY_UPDATE = 1 << 5;
 static const int RM_KEY_DELETE = 1 << 7;
 
+static const int RM_ACL_LOG_COMMAND = 1;
+static const int RM_ACL_LOG_KEY = 2;
+
 // Class `d` of notify-keyspace-events: what modules do to keys of their own types.
 static const int RM_NOTIFY_MODULE = 1 << 13;
+
+static const int RM_NODE_ID_LENGTH = 40;
+static const int RM_CLIENT_INFO_VERSION = 1;
+static const int RM_CLIENT_INFO_TLS = 1 << 0;
 
 static const int RM_CONFIG_IMMUTABLE = 1 << 0;
 static const int RM_EVENT_SHUTDOWN = 5;
@@ -84,6 +94,16 @@ typedef struct RedisModuleEvent {
     uint64_t dataver;
 } RedisModuleEvent;
 typedef void (*RedisModuleEventCallback)(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t subevent, void *data);
+
+typedef void (*RedisModuleUserChangedFunc)(uint64_t client_id, void *private_data);
+typedef struct RedisModuleClientInfo {
+    uint64_t version;
+    uint64_t flags;
+    uint64_t id;
+    char address[46];
+    uint16_t port;
+    uint16_t database;
+} RedisModuleClientInfo;
 
 // Layout of version 3 of the type methods: known to every server from 6.2 on.
 typedef struct RedisModuleTypeMethods {
@@ -222,6 +242,22 @@ typedef struct RedisModuleCommandInfo {
     X(int, SubscribeToServerEvent, (RedisModuleCtx * ctx, RedisModuleEvent event, RedisModuleEventCallback callback), \
       (ctx, event, callback))                                                                                         \
     X(int, EventLoopAddOneShot, (RedisModuleEventLoopOneShotFunc function, void *user_data), (function, user_data))   \
+    /* Clients, users and what they may do */                                                                          \
+    X(unsigned long long, GetClientId, (RedisModuleCtx * ctx), (ctx))                                                 \
+    X(RedisModuleString *, GetCurrentUserName, (RedisModuleCtx * ctx), (ctx))                                         \
+    X(RedisModuleUser *, GetModuleUserFromUserName, (RedisModuleString * name), (name))                               \
+    X(int, FreeModuleUser, (RedisModuleUser * user), (user))                                                          \
+    X(int, AuthenticateClientWithACLUser,                                                                             \
+      (RedisModuleCtx * ctx, const char *name, size_t length, RedisModuleUserChangedFunc callback,                    \
+       void *private_data, uint64_t *client_id),                                                                      \
+      (ctx, name, length, callback, private_data, client_id))                                                         \
+    X(int, ACLCheckCommandPermissions, (RedisModuleUser * user, RedisModuleString * *words, int count),               \
+      (user, words, count))                                                                                           \
+    X(int, ACLCheckKeyPermissions, (RedisModuleUser * user, RedisModuleString * key, int flags), (user, key, flags))  \
+    X(int, ACLAddLogEntry,                                                                                            \
+      (RedisModuleCtx * ctx, RedisModuleUser * user, RedisModuleString * object, int reason),                         \
+      (ctx, user, object, reason))                                                                                    \
+    X(int, AvoidReplicaTraffic, (void), ())                                                                           \
     /* Strings */                                                                                                     \
     X(RedisModuleString *, CreateString, (RedisModuleCtx * ctx, const char *bytes, size_t length),                    \
       (ctx, bytes, length))                                                                                           \
@@ -262,6 +298,10 @@ typedef struct RedisModuleCommandInfo {
     X(size_t, CallReplyLength, (RedisModuleCallReply * reply), (reply))                                               \
     X(RedisModuleCallReply *, CallReplyArrayElement, (RedisModuleCallReply * reply, size_t index), (reply, index))    \
     X(const char *, CallReplyStringPtr, (RedisModuleCallReply * reply, size_t *length), (reply, length))              \
+    /* Clusters */                                                                                                    \
+    X(const char *, GetMyClusterID, (void), ())                                                                       \
+    X(int, GetClientInfoById, (void *info, uint64_t client), (info, client))                                          \
+    X(long long, Milliseconds, (void), ())                                                                            \
     /* Blocked clients */                                                                                             \
     X(RedisModuleBlockedClient *, BlockClient,                                                                        \
       (RedisModuleCtx * ctx, RedisModuleCmdFunc reply, RedisModuleCmdFunc timeout,                                    \
@@ -301,6 +341,11 @@ typedef struct RedisModuleCommandInfo {
 #define CREDISMODULE_OPTIONAL(X)                                                                                      \
     /* 7.4, Valkey 8 */                                                                                               \
     X(void *, TryCalloc, (size_t count, size_t size), (count, size))                                                  \
+    /* 7.2 and 7.4, Valkey 8: categories of commands in access control lists */                                       \
+    X(int, SetCommandACLCategories, (RedisModuleCommand * command, const char *categories), (command, categories))    \
+    X(int, AddACLCategory, (RedisModuleCtx * ctx, const char *name), (ctx, name))                                     \
+    /* Valkey 9: whether a client's commands must be carried out, such as those of the primary */                     \
+    X(int, MustObeyClient, (RedisModuleCtx * ctx), (ctx))                                                             \
     /* 7.0: configuration shown by CONFIG GET */                                                                      \
     X(int, RegisterNumericConfig,                                                                                     \
       (RedisModuleCtx * ctx, const char *name, long long default_value, unsigned int flags, long long minimum,        \

@@ -7,6 +7,8 @@ internal import RedisModuleKit
 /// wait (MULTI, scripts, replication, the append-only file), the key changes at once, holding what is still loading.
 struct ArtifactStore<Stored: Artifact> {
     let type: ValueType<Stored>
+    /// A command that stores such a value.
+    let command: StaticString
     /// Makes the artifact and has it built; the argument is called when it is ready or broken.
     let make: (_ completion: (@Sendable () -> Void)?) -> Stored
     /// Called when a client's command has been carried out for the last time.
@@ -54,6 +56,8 @@ private final class PendingStore<Stored: Artifact>: BlockedOperation, @unchecked
     // What nobody waits for any more must not keep others from being built.
     override var isCancelledByDisconnect: Bool { true }
 
+    override var changesKeys: Bool { true }
+
     override func clientDidLeave() {
         artifact = nil
     }
@@ -63,6 +67,7 @@ private final class PendingStore<Stored: Artifact>: BlockedOperation, @unchecked
         guard let artifact = artifact.take() else { throw CommandError("ERR Generic error") }
         if case .broken(let error) = artifact.phase { throw CommandError(error) }
         try context.checkWritable()
+        try context.checkOwnership(of: key, by: store.command)
         let key = context.openForWriting(key)
         guard key.accepts(store.type) else { throw .wrongType }
         store.put(artifact, in: key)

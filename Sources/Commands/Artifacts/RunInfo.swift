@@ -1,15 +1,16 @@
 internal import Inference
 internal import RedisModuleKit
 
-/// `AI.INFO key [RESETSTAT]` shows, or resets, what the runs of a model or script have cost.
+/// `AI.INFO key [RESETSTAT | STATE]` shows, or resets, what the runs of a model or script have cost; with STATE also whether
+/// it can be run, and why not.
 enum RunInfo {
     static let command = Command(
-        name: "ai.info", flags: "readonly", keys: .firstByName,
+        name: "ai.info", flags: "readonly", keys: .first(.read),
         documentation: CommandDocumentation(
             summary: "Returns or resets the run statistics of a model or script.", complexity: "O(1)", since: "1.0.0",
             arguments: [
-                DocumentedArgument("key", .text),
-                .word("RESETSTAT", optional: true),
+                DocumentedArgument("key", .key(specification: 0)),
+                DocumentedArgument("action", .oneOf([.word("RESETSTAT"), .word("STATE")]), optional: true),
             ]),
         entry: { runCommand($0, $1, $2, RunInfo.run) })
 
@@ -17,19 +18,26 @@ enum RunInfo {
         guard (2...3).contains(arguments.count), let key = arguments.next() else { throw .wrongArity(of: arguments) }
         guard let entry = InferenceEngine.shared.directory.entry(for: key.bytes) else { throw .noRunInfo }
         if arguments.consume("RESETSTAT") {
+            // The server has only seen that the key may be read.
+            let permissions = context.permissions
+            guard permissions.allow(.overwrite, to: key.bytes) else {
+                permissions.log(denied: key.bytes, .key)
+                throw .keyNotPermitted
+            }
             entry.statistics.reset()
             return .ok
         }
-        return .encoded(InfoReply(entry: entry))
+        return .encoded(InfoReply(entry: entry, hasState: arguments.consume("STATE")))
     }
 
     private struct InfoReply: ReplyEncodable {
         let entry: ArtifactDirectory.Entry
+        let hasState: Bool
 
         func encode(into reply: ReplyWriter) {
             let identity = entry.identity
             let statistics = entry.statistics.snapshot
-            reply.array(18)
+            reply.array(hasState ? 22 : 18)
             reply.label("key")
             reply.bulk(identity.key)
             reply.label("type")
@@ -49,6 +57,18 @@ enum RunInfo {
             reply.integer(statistics.calls)
             reply.label("errors")
             reply.integer(statistics.errors)
+            if hasState { encodeState(into: reply) }
+        }
+
+        private func encodeState(into reply: ReplyWriter) {
+            reply.label("state")
+            switch entry.phase {
+            case .ready: reply.label("ready")
+            case .broken: reply.label("broken")
+            case .loading, nil: reply.label("loading")
+            }
+            reply.label("reason")
+            if case .broken(let error) = entry.phase { reply.bulk(error.message) } else { reply.label("") }
         }
     }
 }

@@ -10,10 +10,10 @@ struct ScriptCallClause {
     private(set) var timeout: Int?
 
     /// The call of `function` that the arguments describe.
-    func call(_ function: Argument, _ context: CommandContext) -> ScriptCall {
+    func call(_ function: Argument, _ context: CommandContext, _ effects: ScriptEffects?) -> ScriptCall {
         ScriptCall(
             function: function.text, keys: keys.map(\.bytes), arguments: arguments.map(\.bytes),
-            server: ScriptServerAccess(context))
+            server: ScriptServerAccess(context, effects))
     }
 }
 
@@ -110,19 +110,34 @@ extension ScriptCallClause {
     static func reportKeys(_ arguments: Arguments, _ reporter: KeyReporter) {
         guard arguments.count >= 2 else { return }
         reporter.key(at: 1, .read)
+        forEachSection(of: arguments) { section, positions in
+            switch section {
+            case .keys: for position in positions { reporter.key(at: position, .readWrite) }
+            case .inputs: for position in positions { reporter.key(at: position, .read) }
+            case .outputs: for position in positions { reporter.key(at: position, .overwrite) }
+            case .arguments: break
+            }
+        }
+    }
+
+    /// The keys of the KEYS section of an operation of a DAG: its other names are no keys.
+    static func declaredKeys(_ operation: Arguments) -> [Argument] {
+        var keys: [Argument] = []
+        forEachSection(of: operation) { section, positions in
+            if section == .keys { keys += positions.compactMap { operation[$0] } }
+        }
+        return keys
+    }
+
+    /// The sections as the parser would take them, up to the first that does not fit.
+    private static func forEachSection(of arguments: Arguments, _ body: (Section, Range<Int>) -> Void) {
         var index = 3
         while let word = arguments[index], let section = Section.allCases.first(where: { word.matches($0.word) }) {
-            guard let count = arguments[index + 1]?.integer, count >= 0, count <= arguments.count - index - 2 else {
-                return
-            }
-            for position in index + 2..<index + 2 + count {
-                switch section {
-                case .keys: reporter.key(at: position, .readWrite)
-                case .inputs: reporter.key(at: position, .read)
-                case .outputs: reporter.key(at: position, .overwrite)
-                case .arguments: break
-                }
-            }
+            // A negative count counts as none.
+            guard let count = arguments[index + 1]?.integer.map({ max(0, $0) }),
+                count <= arguments.count - index - 2
+            else { return }
+            body(section, index + 2..<index + 2 + count)
             index += 2 + count
         }
     }

@@ -5,16 +5,18 @@ internal import Tensors
 enum TensorClause {
     /// Reads a tensor from the arguments, to their end.
     ///
-    /// - Parameter allowsEmptyDimensions: engines produce tensors with a zero dimension; only copies of those, sent by a
-    ///   primary or read from the append-only file, may have one.
+    /// - Parameter isCopy: whether it comes from a primary or the append-only file. Such a tensor may have dimensions of
+    ///   zero, which only engines make otherwise, and be larger than this server's limit: it exists already, and a replica
+    ///   that refused it would differ from its primary from then on.
     static func parse(
-        _ arguments: inout Arguments, allowsEmptyDimensions: Bool
+        _ arguments: inout Arguments, isCopy: Bool
     ) throws(CommandError) -> Tensor {
         guard let name = arguments.next(), let dataType = dataType(name) else { throw .invalidDataType }
-        let shape = try parseShape(&arguments, minimum: allowsEmptyDimensions ? 0 : 1)
-        if arguments.consume("BLOB") { return try blob(arguments.takeAll(), dataType, shape) }
-        if arguments.consume("VALUES") { return try values(arguments.takeAll(), dataType, shape) }
-        return try make(dataType) { () throws(TensorError) in try Tensor(zeros: dataType, shape) }
+        let shape = try parseShape(&arguments, minimum: isCopy ? 0 : 1)
+        let limit = isCopy ? Int.max : tensorSizeLimit
+        if arguments.consume("BLOB") { return try blob(arguments.takeAll(), dataType, shape, limit) }
+        if arguments.consume("VALUES") { return try values(arguments.takeAll(), dataType, shape, limit) }
+        return try make(dataType) { () throws(TensorError) in try Tensor(zeros: dataType, shape, limit: limit) }
     }
 
     private static func dataType(_ name: Argument) -> DataType? {
@@ -35,24 +37,26 @@ enum TensorClause {
     }
 
     private static func blob(
-        _ data: ArgumentSlice, _ dataType: DataType, _ shape: Shape
+        _ data: ArgumentSlice, _ dataType: DataType, _ shape: Shape, _ limit: Int
     ) throws(CommandError) -> Tensor {
         guard data.count == 1 else { throw .blobArgumentCount }
         return try make(dataType) { () throws(TensorError) in
-            try data[0].withBytes { bytes throws(TensorError) in try Tensor(dataType, shape, blob: bytes) }
+            try data[0].withBytes { bytes throws(TensorError) in
+                try Tensor(dataType, shape, limit: limit, blob: bytes)
+            }
         }
     }
 
     private static func values(
-        _ values: ArgumentSlice, _ dataType: DataType, _ shape: Shape
+        _ values: ArgumentSlice, _ dataType: DataType, _ shape: Shape, _ limit: Int
     ) throws(CommandError) -> Tensor {
         guard let count = shape.elementCount else { throw .tensorTooLarge }
         guard values.count == count else { throw .wrongNumberOfValues }
         return try make(dataType) { () throws(TensorError) in
             if dataType == .string {
-                return try Tensor(strings: values, shape) { value, body in value.withBytes { body($0) } }
+                return try Tensor(strings: values, shape, limit: limit) { value, body in value.withBytes { body($0) } }
             }
-            return try Tensor(dataType, shape) { bytes throws(TensorError) in
+            return try Tensor(dataType, shape, limit: limit) { bytes throws(TensorError) in
                 try write(values, TensorElementWriter(dataType, into: bytes))
             }
         }

@@ -62,33 +62,47 @@ enum DAGExecute {
         guard arguments.count >= (variant.isDeprecated ? 4 : 6) else { throw variant.wrongArity }
         var parser = GraphParser(variant, context)
         let header = try parser.parse(&arguments)
-        return try PendingRequest.start(
-            parser.plan, outputs: try parser.outputs(header.persisted), answer: .elements(parser.elements),
-            timeout: header.timeout, context)
+        return try parser.start(persisting: header.persisted, timeout: header.timeout)
     }
 
     // MARK: Keys
 
     /// Reports the keys of LOAD, PERSIST and ROUTING, and the models and scripts of the modern operations. What operations
-    /// call their tensors are no keys. Stops where a count does not fit.
+    /// call their tensors are no keys, whatever the names. Stops where a count does not fit.
+    ///
+    /// Finds every key that the parser looks up, or the access control list would not be asked about it.
     private static func reportKeys(_ arguments: Arguments, _ reporter: KeyReporter) {
-        var index = 1
-        while let word = arguments[index] {
-            if word.matches("LOAD") || word.matches("PERSIST") {
-                guard let count = arguments[index + 1]?.integer, count > 0, count < arguments.count - index - 2 else {
-                    return
-                }
-                let access: KeyAccess = word.matches("LOAD") ? .read : .overwrite
-                for position in index + 2..<index + 2 + count { reporter.key(at: position, access) }
-                index += 2 + count
-            } else if word.matches("ROUTING") || word.matches("AI.MODELEXECUTE") || word.matches("AI.SCRIPTEXECUTE") {
-                guard index + 1 < arguments.count else { return }
-                reporter.key(at: index + 1, .read)
-                index += 2
-            } else {
-                index += 1
+        var arguments = arguments
+        while let word = arguments.peek, !word.matches("|>") {
+            _ = arguments.next()
+            if word.matches("LOAD") {
+                guard reportList(&arguments, .read, reporter) else { return }
+            } else if word.matches("PERSIST") {
+                guard reportList(&arguments, .overwrite, reporter) else { return }
+            } else if word.matches("ROUTING") {
+                guard arguments.next() != nil else { return }
+                reporter.key(at: arguments.position - 1, .read)
             }
         }
+        while arguments.next() != nil {
+            let position = arguments.position
+            let operation = GraphParser.nextOperation(&arguments)
+            guard let name = operation[0], operation.count > 1 else { continue }
+            if name.matches("AI.MODELEXECUTE") || name.matches("AI.SCRIPTEXECUTE") {
+                reporter.key(at: position + 1, .read)
+            }
+        }
+    }
+
+    /// Reports a count and as many keys; false when there are not as many.
+    private static func reportList(
+        _ arguments: inout Arguments, _ access: KeyAccess, _ reporter: KeyReporter
+    ) -> Bool {
+        guard let count = arguments.next()?.integer, count > 0 else { return false }
+        let first = arguments.position
+        let reported = min(count, arguments.remaining)
+        for position in first..<first + reported { reporter.key(at: position, access) }
+        return arguments.take(count) != nil
     }
 }
 

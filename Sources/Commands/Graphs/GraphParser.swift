@@ -14,9 +14,9 @@ struct GraphParser {
 
     private let variant: Variant
     private let context: CommandContext
-    private(set) var plan = RequestPlan()
-    private(set) var elements: [GraphReply.Element] = []
-    private var names = LocalNames()
+    private let memory = GraphMemory.take()
+    /// Of all scripts together.
+    private var effects: ScriptEffects?
     /// Whether an operation takes a tensor that nothing before it has made. Told when all operations have been read.
     private var lacksInput = false
 
@@ -28,54 +28,101 @@ struct GraphParser {
     /// Reads a whole command, from its first argument on.
     mutating func parse(_ arguments: inout Arguments) throws(CommandError) -> GraphHeader {
         let header = try GraphHeader(
-            parsing: &arguments, isReadOnly: variant.isReadOnly, context, into: &plan, &names)
-        let operations = try Self.split(&arguments)
+            parsing: &arguments, isReadOnly: variant.isReadOnly, context, into: &memory.plan, &memory.names)
+        try split(&arguments)
         guard header.namesShard || variant.isDeprecated else { throw .graphWithoutShard }
-        guard !operations.isEmpty else { throw .emptyGraph }
-        elements.reserveCapacity(operations.count)
-        for operation in operations {
-            var operation = operation
+        guard !memory.operations.isEmpty else { throw .emptyGraph }
+        try checkUnreportedKeys(of: memory.operations, arguments)
+        memory.prepare()
+        for index in memory.operations.indices {
+            var operation = memory.operations[index]
             try parse(operation: &operation)
         }
         guard !lacksInput else { throw .graphInputMissing }
         return header
     }
 
+    /// Has the operations carried out, and `persisted` stored.
+    func start(persisting persisted: ArgumentSlice?, timeout: Int?) throws(CommandError) -> Reply {
+        let outputs = try outputs(persisted)
+        var elements: [GraphReply.Element] = []
+        swap(&elements, &memory.elements)
+        let reply = try PendingRequest.start(
+            &memory.plan, outputs: outputs, answer: .elements(elements), timeout: timeout, effects: effects, context)
+        memory.giveBack()
+        return reply
+    }
+
     /// The slots of the keys that are to be stored.
-    func outputs(_ keys: ArgumentSlice?) throws(CommandError) -> [PendingRequest.Output] {
+    private func outputs(_ keys: ArgumentSlice?) throws(CommandError) -> [PendingRequest.Output] {
         guard let keys else { return [] }
         var outputs: [PendingRequest.Output] = []
         for key in keys {
-            guard let slot = names[key] else { throw .graphOutputMissing }
+            guard let slot = memory.names[key] else { throw .graphOutputMissing }
             outputs.append(PendingRequest.Output(key: ServerString(holding: key), slot: slot))
         }
         return outputs
     }
 
     /// The operations, each as a command of its own: what stands between one `|>` and the next.
-    private static func split(_ arguments: inout Arguments) throws(CommandError) -> [Arguments] {
-        var operations: [Arguments] = []
-        operations.reserveCapacity(4)
+    private mutating func split(_ arguments: inout Arguments) throws(CommandError) {
         while let separator = arguments.next() {
             guard let first = arguments.peek else { throw .unexpectedGraphArgument(separator) }
             guard !GraphHeader.isClause(first) else { throw .unexpectedGraphArgument(first) }
-            let start = arguments.position
-            var mayHaveBlob = first.matches("AI.TENSORSET")
-            while let word = arguments.peek, !word.matches("|>") {
-                _ = arguments.next()
-                // The key may be called like one of these words, and so may a value.
-                guard mayHaveBlob, arguments.position > start + 2 else { continue }
-                if word.matches("BLOB") {
-                    // Data may be any bytes, those of the separator included.
-                    _ = arguments.next()
-                    mayHaveBlob = false
-                } else if word.matches("VALUES") {
-                    mayHaveBlob = false
-                }
-            }
-            operations.append(arguments.command(from: start, count: arguments.position - start))
+            memory.operations.append(Self.nextOperation(&arguments))
         }
-        return operations
+    }
+
+    /// Consumes the operation that begins here, up to the next `|>` or the end.
+    static func nextOperation(_ arguments: inout Arguments) -> Arguments {
+        let start = arguments.position
+        var mayHaveBlob = arguments.peek?.matches("AI.TENSORSET") == true
+        while let word = arguments.peek, !word.matches("|>") {
+            _ = arguments.next()
+            // The key may be called like one of these words, and so may a value.
+            guard mayHaveBlob, arguments.position > start + 2 else { continue }
+            if word.matches("BLOB") {
+                // Data may be any bytes, those of the separator included.
+                _ = arguments.next()
+                mayHaveBlob = false
+            } else if word.matches("VALUES") {
+                mayHaveBlob = false
+            }
+        }
+        return arguments.command(from: start, count: arguments.position - start)
+    }
+
+    // MARK: Permissions
+
+    /// Asks the access control list about the keys that the server does not know of, since a cluster does not route by them:
+    /// the models and scripts of the deprecated operations, and the KEYS of scripts. Before any of them is looked up.
+    private func checkUnreportedKeys(
+        of operations: [Arguments], _ command: Arguments
+    ) throws(CommandError) {
+        var read: [[UInt8]] = []
+        var written: [[UInt8]] = []
+        for operation in operations {
+            guard let name = operation[0] else { continue }
+            if name.matches("AI.MODELRUN") || name.matches("AI.SCRIPTRUN") {
+                if let key = operation[1] { read.append(key.bytes) }
+            } else if name.matches("AI.SCRIPTEXECUTE") {
+                written += ScriptCallClause.declaredKeys(operation).map(\.bytes)
+            }
+        }
+        guard !read.isEmpty || !written.isEmpty else { return }
+        let permissions = context.permissions
+        // Asked as if the command had named them: one rule of the list has to allow all of it.
+        let clauses = Self.clause("LOAD", read + written) + Self.clause("PERSIST", written)
+        if permissions.allowCommand(command, inserting: clauses) { return }
+        let denied =
+            read.first { !permissions.allow(.read, to: $0) }
+            ?? written.first { !permissions.allow(.readWrite, to: $0) } ?? read.first ?? written[0]
+        permissions.log(denied: denied, .key)
+        throw .keyNotPermitted
+    }
+
+    private static func clause(_ word: String, _ keys: [[UInt8]]) -> [[UInt8]] {
+        keys.isEmpty ? [] : [Array(word.utf8), Array(String(keys.count).utf8)] + keys
     }
 
     // MARK: Operations
@@ -108,9 +155,9 @@ struct GraphParser {
         guard operation.count >= 4, let name = operation.next() else {
             throw CommandError("wrong number of arguments for 'AI.TENSORSET' command")
         }
-        let tensor = try TensorClause.parse(&operation, allowsEmptyDimensions: false)
-        names.define(name, plan.add(tensor))
-        elements.append(.tensorSet)
+        let tensor = try TensorClause.parse(&operation, isCopy: false)
+        memory.names.define(name, memory.plan.add(tensor))
+        memory.elements.append(.tensorSet)
     }
 
     private mutating func parseTensorGet(_ operation: inout Arguments) throws(CommandError) {
@@ -118,7 +165,7 @@ struct GraphParser {
             throw CommandError("wrong number of arguments for 'AI.TENSORGET' command")
         }
         let form = try TensorReply.Form(parsing: &operation)
-        elements.append(.tensorGet(slot: slot(of: name), form))
+        memory.elements.append(.tensorGet(slot: slot(of: name), form))
     }
 
     private mutating func parseModelCall(
@@ -140,22 +187,25 @@ struct GraphParser {
         }
         let clause = try parse(&operation, .graph)
         let script = try context.script(at: key)
-        addStep(.script(script, clause.call(function, context)), inputs: clause.inputs, outputs: clause.outputs)
+        if effects == nil { effects = ScriptEffects(context) }
+        addStep(
+            .script(script, clause.call(function, context, effects)), inputs: clause.inputs, outputs: clause.outputs)
     }
 
     private mutating func addStep(
         _ work: RequestPlan.Work, inputs: some Collection<Argument>, outputs: some Collection<Argument>
     ) {
-        var slots: [Int] = []
-        slots.reserveCapacity(inputs.count)
-        for input in inputs { slots.append(slot(of: input)) }
-        elements.append(.step(plan.steps.count))
-        let outputSlots = plan.add(work, inputs: slots, outputCount: outputs.count)
-        for (name, slot) in zip(outputs, outputSlots) { names.define(name, slot) }
+        for input in inputs { memory.plan.addInput(slot(of: input)) }
+        memory.elements.append(.step(memory.plan.steps.count))
+        var slot = memory.plan.add(work, outputCount: outputs.count).lowerBound
+        for name in outputs {
+            memory.names.define(name, slot)
+            slot += 1
+        }
     }
 
     private mutating func slot(of name: Argument) -> Int {
-        if let slot = names[name] { return slot }
+        if let slot = memory.names[name] { return slot }
         lacksInput = true
         return 0
     }

@@ -1,8 +1,8 @@
 internal import Inference
 internal import RedisModuleKit
 
-/// What a DAG command answers: one element per operation.
-struct GraphReply: ReplyEncodable {
+/// What a DAG command answers: one element per operation. To be written once.
+final class GraphReply: ReplyEncodable {
     /// An operation, as far as its answer goes.
     enum Element {
         /// AI.TENSORSET: its tensor was read when the command came.
@@ -13,8 +13,8 @@ struct GraphReply: ReplyEncodable {
         case step(Int)
     }
 
-    private let elements: [Element]
-    private let outcome: InferenceRequest.Outcome
+    private var elements: [Element]
+    private var outcome: InferenceRequest.Outcome
     private let lateError: CommandError?
 
     /// - Parameter lateError: why results could not be stored: an element of its own at the end.
@@ -44,5 +44,7 @@ struct GraphReply: ReplyEncodable {
             }
         }
         if let lateError { reply.error(lateError) }
+        var tensors = outcome.takeTensors()
+        GraphMemory.giveBack(&elements, &tensors)
     }
 }

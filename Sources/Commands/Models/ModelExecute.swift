@@ -71,14 +71,14 @@ enum ModelExecute {
         for index in outputsWord + 2..<outputsWord + 2 + outputCount { reporter.key(at: index, .overwrite) }
     }
 
-    /// Reports the model, and every argument after the word INPUTS that is not the word OUTPUTS.
+    /// Reports the model, and every argument after the word INPUTS but the first that is the word OUTPUTS.
     private static func reportDeprecatedKeys(_ arguments: Arguments, _ reporter: KeyReporter) {
         guard arguments.count >= 2 else { return }
         reporter.key(at: 1, .read)
         var isOutput = false
         var index = arguments[2]?.matches("TIMEOUT") == true ? 5 : 3
         while let word = arguments[index] {
-            if word.matches("OUTPUTS") {
+            if !isOutput, word.matches("OUTPUTS") {
                 isOutput = true
             } else {
                 reporter.key(at: index, isOutput ? .overwrite : .read)

@@ -26,7 +26,8 @@ enum ModelGet {
             wantsBlob = wantsBlob || word.matches("BLOB")
         }
         let wantsBoth = wantsMeta == wantsBlob
-        return .encoded(ModelReply(model: model, hasMeta: wantsMeta || wantsBoth, hasBlob: wantsBlob || wantsBoth))
+        let reply = ModelReply(model: model, hasMeta: wantsMeta || wantsBoth, hasBlob: wantsBlob || wantsBoth)
+        return context.reply(reply, byteCount: reply.hasBlob ? model.definition.blob.byteCount : 0)
     }
 }
 
@@ -73,9 +74,8 @@ private struct ModelReply: ReplyEncodable {
     /// One bulk string, or an array of them when the blob is as large as a chunk may be.
     private func encodeBlob(into reply: ReplyWriter) {
         let blob = model.definition.blob
-        let chunkSize = modelChunkSize.value
-        guard blob.byteCount >= chunkSize else { return blob.withContiguousBytes { reply.bulk($0) } }
-        reply.array(blob.pieceCount(of: chunkSize))
-        blob.forEachPiece(of: chunkSize) { reply.bulk($0) }
+        guard blob.byteCount >= modelChunkSize.value else { return blob.withContiguousBytes { reply.bulk($0) } }
+        reply.array(blob.pieceCount(of: blob.pieceSize))
+        blob.forEachPiece(of: blob.pieceSize) { reply.bulk($0) }
     }
 }

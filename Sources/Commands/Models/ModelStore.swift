@@ -24,7 +24,7 @@ enum ModelStore {
             ]),
         entry: {
             runCommand($0, $1, $2) { context, arguments throws(CommandError) in
-                try ModelStore.run(context, &arguments, leastCount: 6) {
+                try ModelStore.run(context, &arguments, named: "ai.modelstore", leastCount: 6) {
                     clause, arguments, key throws(CommandError) in try clause.parse(&arguments, key: key)
                 }
             }
@@ -47,7 +47,7 @@ enum ModelStore {
             ]),
         entry: {
             runCommand($0, $1, $2) { context, arguments throws(CommandError) in
-                try ModelStore.run(context, &arguments, leastCount: 4) {
+                try ModelStore.run(context, &arguments, named: "ai.modelset", leastCount: 4) {
                     clause, arguments, key throws(CommandError) in try clause.parseDeprecated(&arguments, key: key)
                 }
             }
@@ -65,14 +65,15 @@ enum ModelStore {
     private static let blob = DocumentedArgument("chunk", .text, token: "BLOB", multiple: true)
 
     private static func run(
-        _ context: CommandContext, _ arguments: inout Arguments, leastCount: Int,
+        _ context: CommandContext, _ arguments: inout Arguments, named name: String, leastCount: Int,
         parse: (ModelClause, inout Arguments, Argument) throws(CommandError) -> ModelDefinition
     ) throws(CommandError) -> Reply {
+        try context.checkUpload(name)
         guard arguments.count >= leastCount, let key = arguments.next() else { throw .wrongArity(of: arguments) }
         let engine = InferenceEngine.shared
         let definition = try parse(ModelClause(engine.registry), &arguments, key)
         let store = ArtifactStore(
-            type: ModelType.valueType, make: { engine.makeModel(definition, completion: $0) },
+            type: ModelType.valueType, command: "AI.MODELSTORE", make: { engine.makeModel(definition, completion: $0) },
             onStored: { model in
                 // The server frees the command's arguments when this returns.
                 for case let chunk as ServerString in model.definition.blob.chunks { chunk.becomeOnlyReference() }

@@ -66,8 +66,9 @@ enum ScriptExecute {
         }
         let clause = try parse(&arguments)
         let script = try context.script(at: key)
+        let effects = ScriptEffects(context, declaredKeys: clause.keys)
         return try PendingRequest.start(
-            .script(script, clause.call(function, context)), inputs: clause.inputs, outputs: clause.outputs,
-            timeout: clause.timeout, context)
+            .script(script, clause.call(function, context, effects)), inputs: clause.inputs,
+            outputs: clause.outputs, timeout: clause.timeout, effects: effects, context)
     }
 }

@@ -1,18 +1,25 @@
 internal import Inference
 internal import RedisModuleKit
 
-/// The server as scripts reach it: each command and look-up takes the server's lock for itself.
+/// The server as scripts reach it: each command and look-up takes the server's lock for itself, and is subject to the rights
+/// that the script's caller has at that moment.
 struct ScriptServerAccess: ScriptServer {
     private let server: BackgroundServer
+    /// Nil where nobody asks.
+    private let effects: ScriptEffects?
 
-    init(_ context: CommandContext) {
-        server = BackgroundServer(context)
+    init(_ context: CommandContext, _ effects: ScriptEffects?) {
+        self.effects = effects
+        server = BackgroundServer(context, actingFor: context.scriptCaller)
     }
 
     func execute(_ words: [UnsafeRawBufferPointer], reply: any ScriptReplyWriter) throws(InferenceError) {
         do throws(CommandError) {
-            try server.withLock { server throws(CommandError) in
-                try server.call(words) { write($0, to: reply) }
+            try server.withLock(for: words.first ?? .init(start: nil, count: 0)) { server throws(CommandError) in
+                try server.call(words) {
+                    effects?.note()
+                    write($0, to: reply)
+                }
             }
         } catch {
             throw InferenceError(error.text)
@@ -35,10 +42,21 @@ struct ScriptServerAccess: ScriptServer {
     func model(at key: UnsafeRawBufferPointer) throws(InferenceError) -> Model {
         do throws(CommandError) {
             return try server.withLock { server throws(CommandError) in
-                try server.withKey(key) { key throws(CommandError) in try key.model() }
+                try checkRun(of: Array(key), server)
+                return try server.withKey(key) { key throws(CommandError) in try key.model() }
             }
         } catch {
             throw InferenceError(error.text)
         }
+    }
+
+    /// Running a model from a script takes what running it by AI.MODELEXECUTE takes, but for tensors, which are no keys here.
+    private func checkRun(of model: [UInt8], _ server: LockedServer) throws(CommandError) {
+        let permissions = server.permissions
+        let words = ["ai.modelexecute", "", "inputs", "0", "outputs", "0"].map { Array($0.utf8) }
+        if permissions.allowCommand([words[0], model] + words[2...]) { return }
+        let mayRead = permissions.allow(.read, to: model)
+        permissions.log(denied: mayRead ? words[0] : model, mayRead ? .command : .key)
+        throw mayRead ? .commandNotPermitted("ai.modelexecute", to: server.caller) : .keyNotPermitted
     }
 }

@@ -16,6 +16,7 @@ enum ScriptStore {
                 + [DocumentedArgument("source", .text, token: "SOURCE")]),
         entry: {
             runCommand($0, $1, $2) { context, arguments throws(CommandError) in
+                try context.checkUpload("ai.scriptstore")
                 guard arguments.count >= 8 else { throw .wrongArity(of: arguments) }
                 return try ScriptStore.run(context, &arguments, hasEntryPoints: true)
             }
@@ -29,6 +30,7 @@ enum ScriptStore {
             arguments: head + [DocumentedArgument("source", .text, token: "SOURCE")]),
         entry: {
             runCommand($0, $1, $2) { context, arguments throws(CommandError) in
+                try context.checkUpload("ai.scriptset")
                 guard arguments.count == 5 || arguments.count == 7 else { throw .wrongArity(of: arguments) }
                 return try ScriptStore.run(context, &arguments, hasEntryPoints: false)
             }
@@ -47,7 +49,8 @@ enum ScriptStore {
         let engine = InferenceEngine.shared
         let definition = try parse(&arguments, key, engine.registry, hasEntryPoints: hasEntryPoints)
         let store = ArtifactStore(
-            type: ScriptType.valueType, make: { engine.makeScript(definition, completion: $0) })
+            type: ScriptType.valueType, command: "AI.SCRIPTSTORE",
+            make: { engine.makeScript(definition, completion: $0) })
         return try store.reply(context, key: key, definition.identity)
     }
 

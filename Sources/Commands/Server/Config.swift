@@ -35,6 +35,7 @@ enum Config {
         if arguments.consume("LOADBACKEND") { return try loadBackend(context, &arguments) }
         if arguments.consume("BACKENDSPATH") {
             guard let path = arguments.next() else { throw .missingBackendsPath }
+            try context.checkBackendChange()
             InferenceEngine.shared.currentBackendsPath = path.text
             return .ok
         }
@@ -67,6 +68,7 @@ enum Config {
         guard arguments.count >= 4, let name = arguments.next(), let path = arguments.next()?.text else {
             throw .wrongArity(of: arguments)
         }
+        try context.checkBackendChange()
         let engine = InferenceEngine.shared
         guard let backend = engine.registry.description(named: name.excerpt) else { throw .unsupportedBackend }
         guard context.allowsBlocking else {

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Inference
 internal import RedisModuleKit
+internal import Tensors
 
 /// The module's sections of the server's INFO. The first three have exactly the fields of RedisAI 1.x, which monitoring
 /// relies on; what is new has sections of its own at the end.
@@ -22,6 +23,28 @@ struct InfoSections {
         if info.section("cpu") { writeProcessorTimes(to: info) }
         if info.section("models") { writeModels(to: info) }
         if info.section("queues") { writeQueues(to: info) }
+        if info.section("broken") { writeBroken(to: info) }
+        if info.section("memory") { writeMemory(to: info) }
+    }
+
+    private static let brokenLimit = 32
+
+    /// What is broken, and why: `broken_<n>:key=<key>,type=<type>,backend=<engine>,reason=<text>`, without white space.
+    private func writeBroken(to info: InfoWriter) {
+        for (index, (entry, error)) in engine.directory.broken(limit: Self.brokenLimit).enumerated() {
+            let identity = entry.identity
+            info.field(
+                "broken_\(index + 1)",
+                "key=\(identity.readableKey),type=\(identity.kind.rawValue),backend=\(identity.backend.name),"
+                    + "reason=\(Self.word(error.message))")
+        }
+    }
+
+    /// A text as one word that does not end a line or begin a comment.
+    private static func word(_ text: String) -> String {
+        String(
+            decoding: text.utf8.prefix(512).map { byte in byte <= 0x20 || byte == 0x23 ? UInt8(ascii: "_") : byte },
+            as: UTF8.self)
     }
 
     private func writeConfiguration(to info: InfoWriter) {
@@ -76,6 +99,16 @@ struct InfoSections {
             info.field("\(name)_broken", counts.broken)
         }
         info.field("pending_loads", engine.pendingLoads)
+    }
+
+    private func writeMemory(to info: InfoWriter) {
+        info.field("memory_tensors", tensorBytesInUse)
+        info.field("memory_models", EngineMemory.contentBytes)
+        for description in engine.registry.descriptions {
+            guard let backend = engine.registry.loadedBackend(description) else { continue }
+            info.field("memory_\(description.name)_models", EngineMemory.bytes(of: description.name))
+            if let bytes = backend.memoryInUse { info.field("memory_\(description.name)_allocated", bytes) }
+        }
     }
 
     private func writeQueues(to info: InfoWriter) {

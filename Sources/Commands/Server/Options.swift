@@ -50,6 +50,7 @@ enum Options {
         var checksModels = true
         var allowsUnsafeOperations = false
         var usesTensorRT = false
+        var access = AccessRules()
         /// Engines to load at once, with their library paths.
         var backends: [(description: BackendDescription, path: String)] = []
     }
@@ -70,6 +71,7 @@ enum Options {
             line.backends.append((backend, value.text))
             return true
         }
+        if let isAccepted = line.access.apply(name, value) { return isAccepted }
         switch name {
         case "BACKENDSPATH":
             line.backendsPath = value.text
@@ -120,9 +122,11 @@ enum Options {
         configuration.engineSettings.usesTensorRT = line.usesTensorRT
         configuration.engineSettings.convertsMaps = { convertsMaps.load(ordering: .relaxed) }
         configuration.trustedBackendsPath = trustedBackendsPath
+        configuration.allowedDigests = line.access.allowedDigests
         configuration.modelChecker = modelCheckProgram.map {
             ModelChecker(program: $0, timeout: modelLoadTimeout.value)
         }
+        configuration.isShortOfMemory = { MemoryPressure.isHigh }
         configuration.log = { ServerLog.warning($0) }
         return configuration
     }

@@ -18,15 +18,16 @@ enum TensorGet {
     private static func run(_ context: CommandContext, _ arguments: inout Arguments) throws(CommandError) -> Reply {
         guard (2...4).contains(arguments.count), let key = arguments.next() else { throw .wrongArity(of: arguments) }
         let tensor = try context.tensor(at: key)
-        return .encoded(TensorReply(tensor, try TensorReply.Form(parsing: &arguments)))
+        let reply = TensorReply(tensor, try TensorReply.Form(parsing: &arguments))
+        return context.reply(reply, byteCount: reply.cost)
     }
 }
 
 /// A tensor as AI.TENSORGET shows it.
-struct TensorReply: ReplyEncodable {
+struct TensorReply: ReplyEncodable, Sendable {
     /// Which parts of a tensor are shown.
-    struct Form {
-        enum Data { case none, blob, values }
+    struct Form: Sendable {
+        enum Data: Sendable { case none, blob, values }
         var hasMeta = false
         var data = Data.none
 
@@ -59,6 +60,18 @@ struct TensorReply: ReplyEncodable {
         self.tensor = tensor
         self.form = form
     }
+
+    /// What writing takes, in bytes that are copied in the same time.
+    var cost: Int {
+        switch form.data {
+        case .none: 0
+        case .blob: tensor.byteCount
+        case .values: max(tensor.byteCount, min(tensor.elementCount, .max / Self.valueCost) * Self.valueCost)
+        }
+    }
+
+    /// A number as text takes as long as so many bytes.
+    private static let valueCost = 256
 
     func encode(into reply: ReplyWriter) {
         if form.hasMeta { encodeMeta(into: reply) }

@@ -26,7 +26,7 @@ enum TensorSet {
         guard arguments.count >= 4, let key = arguments.next() else { throw .wrongArity(of: arguments) }
         guard context.openForReading(key).accepts(TensorType.valueType) else { throw .wrongType }
         let isCopy = !context.flags.isDisjoint(with: [.replicated, .loading])
-        let tensor = try TensorClause.parse(&arguments, allowsEmptyDimensions: isCopy)
+        let tensor = try TensorClause.parse(&arguments, isCopy: isCopy)
         context.openForWriting(key).store(tensor, as: TensorType.valueType)
         context.replicateVerbatim()
         return .ok

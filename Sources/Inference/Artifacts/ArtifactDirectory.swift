@@ -11,6 +11,9 @@ public final class ArtifactDirectory: Sendable {
         public let statistics: RunStatistics
         fileprivate let progress: any ArtifactProgress
         fileprivate let object: ObjectIdentifier
+
+        /// How far the artifact has come; nil once it has gone.
+        public var phase: ArtifactPhase? { progress.progress }
     }
 
     private let entries = Mutex<[[UInt8]: Entry]>([:])
@@ -29,7 +32,7 @@ public final class ArtifactDirectory: Sendable {
     public func phaseCounts(of kind: ArtifactIdentity.Kind) -> PhaseCounts {
         var counts = PhaseCounts()
         for entry in entries.withLock({ Array($0.values) }) where entry.identity.kind == kind {
-            switch entry.progress.progress {
+            switch entry.phase {
             case .loading: counts.loading += 1
             case .ready: counts.ready += 1
             case .broken: counts.broken += 1
@@ -37,6 +40,15 @@ public final class ArtifactDirectory: Sendable {
             }
         }
         return counts
+    }
+
+    /// Entries that are broken, with the reasons, in ascending order of their keys; `limit` at most.
+    public func broken(limit: Int) -> [(entry: Entry, error: InferenceError)] {
+        let broken = entries.withLock { Array($0.values) }.compactMap { entry in
+            if case .broken(let error) = entry.phase { (entry: entry, error: error) } else { nil }
+        }
+        return broken.sorted { $0.entry.identity.key.lexicographicallyPrecedes($1.entry.identity.key) }.prefix(limit)
+            .map { $0 }
     }
 
     /// All entries of a kind in ascending order of their keys.

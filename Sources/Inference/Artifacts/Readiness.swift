@@ -5,20 +5,23 @@ internal import Synchronization
 /// What loading has led to is read without a lock: on every request, and in the forked process that saves the data file,
 /// where a lock could be held by a thread that does not exist there.
 final class Readiness<Loaded: Sendable>: ArtifactProgress {
-    /// What loading has led to, written once.
+    /// What loading has led to.
     private final class Outcome: @unchecked Sendable {
         let error: InferenceError?
         let queue: DeviceQueue?
         /// The one lasting reference to the engine's form. Taken away by ``surrender()`` only.
         var loaded: Loaded?
+        private let charge: EngineMemory.Charge?
 
-        init(_ result: consuming Result<(Loaded, DeviceQueue), InferenceError>) {
+        init(_ result: consuming Result<(Loaded, DeviceQueue), InferenceError>, _ engine: String) {
             switch result {
             case .success(let (loaded, queue)):
+                charge = (loaded as? any LoadedModel).map { EngineMemory.Charge(engine, $0.memoryUsage) }
                 self.loaded = loaded
                 self.queue = queue
                 error = nil
             case .failure(let error):
+                charge = nil
                 loaded = nil
                 queue = nil
                 self.error = error
@@ -33,9 +36,19 @@ final class Readiness<Loaded: Sendable>: ArtifactProgress {
     private let isSurrendered = Atomic(false)
     /// Told once when the artifact has stopped loading; nil from then on.
     private let waiters = Mutex<[@Sendable () -> Void]?>([])
+    /// Failures that ``restart()`` has taken back. They stay: somebody may be reading one. Guarded by `waiters`.
+    nonisolated(unsafe) private var formerOutcomes: [Unmanaged<Outcome>] = []
+
+    /// Under whose name the memory is counted.
+    private let engine: String
+
+    init(engine: String = "") {
+        self.engine = engine
+    }
 
     deinit {
         storedOutcome.load(ordering: .acquiring)?.release()
+        for outcome in formerOutcomes { outcome.release() }
     }
 
     private var outcome: Outcome? { storedOutcome.load(ordering: .acquiring)?._withUnsafeGuaranteedRef { $0 } }
@@ -63,10 +76,22 @@ final class Readiness<Loaded: Sendable>: ArtifactProgress {
         _ result: consuming Result<(Loaded, DeviceQueue), InferenceError>
     ) -> [@Sendable () -> Void] {
         // What is not kept goes here, outside of the lock, in the loader's thread.
-        let outcome = Outcome(result)
+        let outcome = Outcome(result, engine)
         return waiters.withLock { waiters in
             if !isAbandoned && self.outcome == nil { storedOutcome.store(.passRetained(outcome), ordering: .releasing) }
             return waiters.take() ?? []
+        }
+    }
+
+    /// Goes back to loading, when the artifact is broken because its engine was not there. False in any other phase.
+    func restart() -> Bool {
+        waiters.withLock { waiters in
+            guard !isAbandoned, outcome?.error == .couldNotLoadBackend,
+                let former = storedOutcome.exchange(nil, ordering: .acquiringAndReleasing)
+            else { return false }
+            formerOutcomes.append(former)
+            waiters = []
+            return true
         }
     }
 

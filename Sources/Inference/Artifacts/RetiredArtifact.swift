@@ -3,16 +3,32 @@
 final class RetiredArtifact: @unchecked Sendable {
     let key: [UInt8]
     let object: ObjectIdentifier
-    private var parts: [(any Sendable)?]
+    /// What ``AwaitedEngines`` knows the artifact by.
+    let progress: ObjectIdentifier
+    /// The engine's form.
+    private var loaded: (any Sendable)?
+    /// The client's bytes, where they are many.
+    private var content: (any Sendable)?
 
-    init(key: [UInt8], object: ObjectIdentifier, parts: consuming [(any Sendable)?]) {
+    init(
+        key: [UInt8], object: ObjectIdentifier, progress: ObjectIdentifier, loaded: (any Sendable)?,
+        content: (any Sendable)? = nil
+    ) {
         self.key = key
         self.object = object
-        self.parts = parts
+        self.progress = progress
+        self.loaded = loaded
+        self.content = content
     }
 
-    /// Lets go of the parts one after the other: giving many pages back holds up the whole process's memory management.
+    /// Lets go of the client's bytes: the artifact itself frees them then, in the thread at hand.
+    func releaseContent() {
+        content = nil
+    }
+
+    /// Lets go of one after the other: giving many pages back holds up the whole process's memory management.
     func release() {
-        for index in parts.indices { parts[index] = nil }
+        loaded = nil
+        content = nil
     }
 }

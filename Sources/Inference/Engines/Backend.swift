@@ -9,8 +9,15 @@ public protocol Backend: AnyObject, Sendable {
     /// The engine's fields in the server's INFO, in order. `workers` is the number of threads that run models.
     func info(workers: Int) -> [(name: String, value: String)]
 
+    /// Bytes that the engine has allocated at this moment, for models and runs together; nil when it allocates past us.
+    var memoryInUse: Int? { get }
+
     /// Builds a model: parses, optimises and gets it ready to run. Called on a loader thread.
     func load(_ definition: ModelDefinition) throws(InferenceError) -> any LoadedModel
+}
+
+extension Backend {
+    public var memoryInUse: Int? { nil }
 }
 
 /// An engine that also compiles scripts.

@@ -34,6 +34,8 @@ public final class InferenceRequest: Sendable {
     private struct State {
         /// Emptied at the end: whoever is told then finds artifacts released.
         var steps: [RequestPlan.Step]
+        /// The slots that steps take.
+        var inputSlots: [Int]
         var tensors: [Tensor?]
         var outcomes: [StepOutcome]
         var schedule: StepSchedule
@@ -57,7 +59,7 @@ public final class InferenceRequest: Sendable {
         hasOneStep = plan.steps.count == 1
         state = Mutex(
             State(
-                steps: plan.steps, tensors: plan.tensors,
+                steps: plan.steps, inputSlots: plan.inputSlots, tensors: plan.tensors,
                 outcomes: Array(repeating: .notRun, count: plan.steps.count), schedule: StepSchedule(plan),
                 receiver: receiver))
     }
@@ -67,12 +69,19 @@ public final class InferenceRequest: Sendable {
         public let ending: Ending
         public let steps: [StepOutcome]
         /// All slots of the plan; nil where nothing was made, or something without tensor form.
-        public let tensors: [Tensor?]
+        public private(set) var tensors: [Tensor?]
 
         init(ending: Ending, steps: [StepOutcome], tensors: [Tensor?]) {
             self.ending = ending
             self.steps = steps
             self.tensors = tensors
+        }
+
+        /// Hands the tensors over: they are not there a second time.
+        public mutating func takeTensors() -> [Tensor?] {
+            var taken: [Tensor?] = []
+            swap(&taken, &tensors)
+            return taken
         }
 
         /// The first step's error, in the order of the plan.
@@ -149,7 +158,7 @@ public final class InferenceRequest: Sendable {
     }
 
     private func step(_ index: Int, in state: borrowing State) -> ReadyStep {
-        ReadyStep(state.steps[index], at: index, of: self, state.tensors)
+        ReadyStep(state.steps[index], at: index, of: self, state.tensors, inputSlots: state.inputSlots)
     }
 
     /// A step has run: passes on those that waited for it, or ends the request.

@@ -128,8 +128,8 @@ extension RequestPlan {
     fileprivate func inputs(ofStep index: Int) -> [Tensor]? {
         var inputs: [Tensor] = []
         inputs.reserveCapacity(steps[index].inputs.count)
-        for slot in steps[index].inputs {
-            guard let tensor = tensors[slot] else { return nil }
+        for position in steps[index].inputs {
+            guard let tensor = tensors[inputSlots[position]] else { return nil }
             inputs.append(tensor)
         }
         return inputs

@@ -19,15 +19,17 @@ final class ReadyStep: @unchecked Sendable {
     /// When it was put on its queue.
     var queuedAt = Instant(nanoseconds: 0)
 
-    init(_ step: RequestPlan.Step, at index: Int, of request: InferenceRequest, _ tensors: [Tensor?]) {
+    init(
+        _ step: RequestPlan.Step, at index: Int, of request: InferenceRequest, _ tensors: [Tensor?], inputSlots: [Int]
+    ) {
         self.request = request
         self.index = index
         work = step.work
         outputCount = step.outputs.count
         var (inputs, byteCount) = ([Tensor](), 0)
         inputs.reserveCapacity(step.inputs.count)
-        for slot in step.inputs {
-            guard let tensor = tensors[slot] else { continue }
+        for index in step.inputs {
+            guard let tensor = tensors[inputSlots[index]] else { continue }
             inputs.append(tensor)
             byteCount &+= tensor.byteCount
         }

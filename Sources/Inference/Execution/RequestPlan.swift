@@ -22,17 +22,27 @@ public struct RequestPlan: Sendable {
     public struct Step: Sendable {
         /// Nil once the request that carries the plan out has let go of it.
         var work: Work?
-        public let inputs: [Int]
+        /// Which of ``RequestPlan/inputSlots`` are its own.
+        let inputs: Range<Int>
         public let outputs: Range<Int>
     }
 
     public private(set) var tensors: [Tensor?]
     public private(set) var steps: [Step] = []
+    /// The slots that steps take, one step after the other: one array for all of them.
+    private(set) var inputSlots: [Int] = []
 
     /// - Parameter capacity: slots that there will probably be.
     public init(capacity: Int = 4) {
         tensors = []
+        reserveCapacity(capacity)
+    }
+
+    /// Makes room for so many slots, and inputs of steps.
+    public mutating func reserveCapacity(_ capacity: Int) {
+        guard capacity > 0 else { return }
         tensors.reserveCapacity(capacity)
+        inputSlots.reserveCapacity(capacity)
     }
 
     /// Adds a tensor; returns its slot.
@@ -41,12 +51,24 @@ public struct RequestPlan: Sendable {
         return tensors.count - 1
     }
 
+    /// Adds an input of the step that is added next.
+    public mutating func addInput(_ slot: Int) {
+        inputSlots.append(slot)
+    }
+
     /// Adds a step after those that are there; returns the slots of its outputs.
-    public mutating func add(_ work: Work, inputs: [Int], outputCount: Int) -> Range<Int> {
+    public mutating func add(_ work: Work, outputCount: Int) -> Range<Int> {
         let outputs = tensors.count..<tensors.count + outputCount
-        tensors.append(contentsOf: repeatElement(nil, count: outputCount))
+        for _ in 0..<outputCount { tensors.append(nil) }
+        let inputs = (steps.last?.inputs.upperBound ?? 0)..<inputSlots.count
         steps.append(Step(work: work, inputs: inputs, outputs: outputs))
         return outputs
+    }
+
+    /// As ``add(_:outputCount:)``, with all inputs at once.
+    public mutating func add(_ work: Work, inputs: some Sequence<Int>, outputCount: Int) -> Range<Int> {
+        for slot in inputs { addInput(slot) }
+        return add(work, outputCount: outputCount)
     }
 
     /// Hands the tensors over; no slot is filled any more.
@@ -54,6 +76,18 @@ public struct RequestPlan: Sendable {
         var taken: [Tensor?] = []
         swap(&taken, &tensors)
         return taken
+    }
+
+    /// Takes everything out, for another plan to be made in the same memory.
+    public mutating func reset() {
+        tensors.removeAll(keepingCapacity: true)
+        steps.removeAll(keepingCapacity: true)
+        inputSlots.removeAll(keepingCapacity: true)
+    }
+
+    /// Uses the memory of `taken`, which is empty, in place of its own, which was handed over; nothing else if it has some.
+    public mutating func adopt(_ taken: inout [Tensor?]) {
+        if tensors.capacity < taken.capacity { swap(&tensors, &taken) }
     }
 
     /// Whether running it can have effects besides its outputs.

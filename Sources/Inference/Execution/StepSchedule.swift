@@ -89,7 +89,7 @@ extension StepSchedule {
             let number = numbers[name] ?? numbers.count
             numbers[name] = number
             devices.append(number)
-            producers.append(step.inputs.compactMap { producer[$0] })
+            producers.append(step.inputs.compactMap { producer[plan.inputSlots[$0]] })
             for slot in step.outputs { producer[slot] = index }
         }
         self.init(devices: devices, producers: producers)

@@ -7,7 +7,8 @@ public final class Model: Artifact {
     let costs = RunCosts()
     /// Of runs that serve several requests.
     let batchCosts = RunCosts()
-    let readiness = Readiness<any LoadedModel>()
+    let readiness: Readiness<any LoadedModel>
+    private let contentCharge: EngineMemory.ContentCharge
     private let retire: @Sendable (RetiredArtifact) -> Void
 
     /// - Parameter retire: told when the last reference goes: with what the model held, which is not to be freed in
@@ -15,12 +16,15 @@ public final class Model: Artifact {
     init(_ definition: ModelDefinition, retire: @escaping @Sendable (RetiredArtifact) -> Void) {
         self.definition = definition
         self.retire = retire
+        readiness = Readiness(engine: definition.backend.name)
+        contentCharge = EngineMemory.ContentCharge(definition.blob.byteCount)
     }
 
     deinit {
         retire(
             RetiredArtifact(
-                key: definition.key, object: ObjectIdentifier(self), parts: [readiness.surrender(), definition.blob]))
+                key: definition.key, object: ObjectIdentifier(self), progress: ObjectIdentifier(readiness),
+                loaded: readiness.surrender(), content: definition.blob))
     }
 
     public var identity: ArtifactIdentity { definition.identity }

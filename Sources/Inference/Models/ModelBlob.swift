@@ -25,6 +25,15 @@ public struct ModelBlob: Sendable {
         return try body(UnsafeRawBufferPointer(joined))
     }
 
+    /// The first bytes, at most `count`.
+    public func start(_ count: Int) -> [UInt8] {
+        var start: [UInt8] = []
+        for chunk in chunks where start.count < count {
+            chunk.withBytes { start += $0.prefix(count - start.count) }
+        }
+        return start
+    }
+
     /// Calls `body` with the bytes cut into pieces of `size`: all full but the last. A piece that lies in one chunk is
     /// passed in place, one that does not is joined.
     public func forEachPiece(of size: Int, _ body: (UnsafeRawBufferPointer) -> Void) {

@@ -30,6 +30,12 @@ public struct ModelDefinition: Sendable {
         self.blob = blob
     }
 
+    /// Whether the names of inputs and outputs are something that only the client can know, because the file has none.
+    public var needsNames: Bool {
+        guard case .fromClient(let hasNames) = backend.names else { return false }
+        return !blob.start(NamesRule.startSize).withUnsafeBytes { hasNames($0) }
+    }
+
     public var key: [UInt8] { identity.key }
     public var backend: BackendDescription { identity.backend }
     public var device: Device { identity.device }

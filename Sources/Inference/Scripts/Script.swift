@@ -16,7 +16,8 @@ public final class Script: Artifact {
     deinit {
         retire(
             RetiredArtifact(
-                key: definition.identity.key, object: ObjectIdentifier(self), parts: [readiness.surrender()]))
+                key: definition.identity.key, object: ObjectIdentifier(self), progress: ObjectIdentifier(readiness),
+                loaded: readiness.surrender()))
     }
 
     public var identity: ArtifactIdentity { definition.identity }

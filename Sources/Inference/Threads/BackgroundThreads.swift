@@ -3,7 +3,11 @@ internal import DequeModule
 /// Threads for what takes long and must not be done where clients are served: building models, or giving their memory
 /// back. Jobs are started in the order they come.
 final class BackgroundThreads: @unchecked Sendable {
-    typealias Job = @Sendable (RunWatch) -> Void
+    /// What a thread is to do, unless nobody wants it any more by then.
+    struct Job: Sendable {
+        var isWanted: @Sendable () -> Bool = { true }
+        let run: @Sendable (RunWatch) -> Void
+    }
 
     private let name: String
     private let priority: WorkerThread.Priority
@@ -37,11 +41,26 @@ final class BackgroundThreads: @unchecked Sendable {
     /// Jobs that wait for a thread.
     var depth: Int { lock.withLock { jobs.count } }
 
-    func submit(_ job: @escaping Job) {
+    func submit(_ run: @escaping @Sendable (RunWatch) -> Void) {
+        submit(Job(run: run))
+    }
+
+    func submit(_ job: Job) {
         lock.withLock {
             jobs.append(job)
             lock.signal()
         }
+    }
+
+    /// Forgets jobs that nobody wants any more.
+    func dropUnwanted() {
+        // What they hold goes outside of the lock.
+        let all = lock.withLock {
+            let all = jobs
+            jobs.removeAll { !$0.isWanted() }
+            return all
+        }
+        _ = consume all
     }
 
     /// Has `body` run by one of the threads and waits for its result; nil when the threads are being stopped. Not to be
@@ -74,6 +93,8 @@ final class BackgroundThreads: @unchecked Sendable {
     }
 
     private func work(_ watch: RunWatch) {
-        while let job = next() { job(watch) }
+        while let job = next() {
+            if job.isWanted() { job.run(watch) }
+        }
     }
 }

@@ -9,13 +9,14 @@ import tensorflow as tf
 
 TAKEN = 256
 VALUES = int(sys.argv[3]) if len(sys.argv) > 3 else TAKEN
+FIRST = (VALUES - TAKEN) // 2
 WIDTHS = {"transaction": 30} | ({"reference": VALUES} if VALUES else {})
 
 
 def network(inputs: list[tf.Tensor], parameters: list) -> tf.Tensor:
     """`parameters` are kernels and biases in turn."""
     transaction, *references = inputs
-    state = tf.concat([transaction, *(reference[:, :: VALUES // TAKEN] for reference in references)], axis=1)
+    state = tf.concat([transaction, *(reference[:, FIRST : FIRST + TAKEN] for reference in references)], axis=1)
     *hidden, (kernel, bias) = zip(parameters[::2], parameters[1::2])
     for hidden_kernel, hidden_bias in hidden:
         state = tf.nn.relu(tf.matmul(state, hidden_kernel) + hidden_bias)

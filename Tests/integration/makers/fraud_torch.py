@@ -9,6 +9,7 @@ import torch
 
 TAKEN = 256
 VALUES = int(sys.argv[3]) if len(sys.argv) > 3 else TAKEN
+FIRST = (VALUES - TAKEN) // 2
 WIDTHS = (30, VALUES) if VALUES else (30,)
 
 
@@ -30,7 +31,7 @@ class FraudAlone(Fraud):
 
 class FraudWithReference(Fraud):
     def forward(self, transaction: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        return self.layers(torch.cat([transaction, reference[:, :: VALUES // TAKEN]], dim=1))
+        return self.layers(torch.cat([transaction, reference[:, FIRST : FIRST + TAKEN]], dim=1))
 
 
 def main() -> None:

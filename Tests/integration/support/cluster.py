@@ -1,4 +1,4 @@
-"""A cluster of three shards: primaries only, each a real server with the module in a private directory.
+"""A cluster of three shards, each a real server with the module in a private directory, and a replica if wanted.
 
     with Cluster("redis7", "/usr/bin/redis-server", "dist/redisai.so") as cluster:
         cluster.client().execute_command("AI.TENSORGET", "x")   # redis-py, finds the shard by itself
@@ -13,14 +13,15 @@ from typing import Any
 import redis
 from redis.cluster import key_slot
 
-from support.resp import DEFAULT_TIMEOUT_SECONDS, OK, Argument, RawClient, encode_argument
+from support.resp import DEFAULT_TIMEOUT_SECONDS, OK, Argument, RawClient, Status, encode_argument
 from support.server import Server, ServerStartError, free_port, tail
 from support.wait import eventually
 
 SHARDS = 3
+NOKEY = Status("NOKEY")
 SLOTS = 16384
 FORM_TIMEOUT_SECONDS = 30.0
-# Nobody fails over here: a node that was slow for a moment must not make the others say that the cluster is down.
+# Nobody fails over by accident: a node that was slow for a moment must not make the others say that the cluster is down.
 NODE_TIMEOUT_MILLISECONDS = 15000
 
 
@@ -41,7 +42,9 @@ def tag_of(shard: int) -> str:
 
 
 class Cluster:
-    """Three servers with a third of the slots each; ``module_args`` and ``config`` are as for ``Server``."""
+    """Three servers with a third of the slots each, and as many replicas if ``has_replicas``; ``module_args`` and ``config``
+    are as for ``Server``. A primary that is silent for ``node_timeout`` milliseconds loses its place to its replica.
+    """
 
     def __init__(
         self,
@@ -50,13 +53,22 @@ class Cluster:
         module: str | None,
         module_args: Sequence[str] = (),
         config: Sequence[str] = (),
+        *,
+        has_replicas: bool = False,
+        node_timeout: int = NODE_TIMEOUT_MILLISECONDS,
+        lifetime: float = 1800.0,
     ) -> None:
         self.kind = kind
         self.binary = binary
         self.module = module
         self.module_args = module_args
         self.config = tuple(config)
+        self.has_replicas = has_replicas
+        self.node_timeout = node_timeout
+        self.lifetime = lifetime
+        # The primaries, by shard, and their replicas.
         self.nodes: list[Server] = []
+        self.replicas: list[Server] = []
         self._clients: list[redis.RedisCluster] = []
 
     def __enter__(self) -> Cluster:
@@ -73,6 +85,8 @@ class Cluster:
             self.nodes.append(self._start_node())
         self._assign_slots()
         eventually(self._formed, "the cluster has formed", FORM_TIMEOUT_SECONDS)
+        if self.has_replicas:
+            self._add_replicas()
         return self
 
     def close(self) -> None:
@@ -80,9 +94,10 @@ class Cluster:
         for client in self._clients:
             client.close()
         self._clients.clear()
-        for node in self.nodes:
+        for node in self.all_nodes:
             node.close()
         self.nodes.clear()
+        self.replicas.clear()
 
     def flush(self) -> None:
         """Delete the keys of all shards."""
@@ -91,12 +106,16 @@ class Cluster:
                 assert raw.call("FLUSHALL") == OK
 
     def assert_healthy(self) -> None:
-        """No shard has died, or become deaf, or logged a crash."""
-        for node in self.nodes:
+        """No node has died, or become deaf, or logged a crash."""
+        for node in self.all_nodes:
             assert node.responsive(), f"a shard does not answer\n{tail(node.log_text())}"
             assert node.crash_report() is None, node.crash_report()
 
     # Looking inside
+
+    @property
+    def all_nodes(self) -> list[Server]:
+        return [*self.nodes, *self.replicas]
 
     @property
     def addresses(self) -> list[str]:
@@ -124,8 +143,15 @@ class Cluster:
             # The default, port + 10000, may be no port at all.
             bus = str(free_port())
             config = ("--cluster-enabled", "yes", "--cluster-port", bus)
-            config += ("--cluster-node-timeout", str(NODE_TIMEOUT_MILLISECONDS), *self.config)
-            node = Server(self.kind, self.binary, self.module, module_args=self.module_args, config=config)
+            config += ("--cluster-node-timeout", str(self.node_timeout), *self.config)
+            node = Server(
+                self.kind,
+                self.binary,
+                self.module,
+                module_args=self.module_args,
+                config=config,
+                lifetime=self.lifetime,
+            )
             try:
                 return node.start()
             except ServerStartError as error:
@@ -142,6 +168,29 @@ class Cluster:
                 for other in self.nodes[:shard]:
                     assert raw.call("CLUSTER", "MEET", "127.0.0.1", other.port, _bus_port(other)) == OK
 
+    def _add_replicas(self) -> None:
+        for primary in self.nodes:
+            replica = self._start_node()
+            self.replicas.append(replica)
+            with replica.raw() as raw, primary.raw() as primary_raw:
+                identity = primary_raw.call("CLUSTER", "MYID")
+                assert raw.call("CLUSTER", "MEET", "127.0.0.1", primary.port, _bus_port(primary)) == OK
+                eventually(
+                    lambda: raw.call("CLUSTER", "REPLICATE", identity) == OK,
+                    "the replica knows its primary",
+                    FORM_TIMEOUT_SECONDS,
+                )
+        eventually(self._has_all_replicas, "the replicas are connected, and known", FORM_TIMEOUT_SECONDS)
+
+    def _has_all_replicas(self) -> bool:
+        if any(replica.info("replication").get("master_link_status") != "up" for replica in self.replicas):
+            return False
+        for node in self.all_nodes:
+            with node.raw() as raw:
+                if any(len(shard) < 4 for shard in raw.call("CLUSTER", "SLOTS")):
+                    return False
+        return True
+
     def _formed(self) -> bool:
         return all(self._knows_all_slots(node) for node in self.nodes)
 
@@ -151,6 +200,46 @@ class Cluster:
             owners = {first: port for first, _, (_, port, *_), *_ in raw.call("CLUSTER", "SLOTS")}
         wanted = {slots_of(shard)[0]: other.port for shard, other in enumerate(self.nodes)}
         return "cluster_state:ok" in info and owners == wanted
+
+
+def identity_of(node: Server) -> bytes:
+    """The name by which the nodes know each other."""
+    with node.raw() as raw:
+        return raw.call("CLUSTER", "MYID")
+
+
+def open_slot(slot: int, source: Server, target: Server) -> None:
+    """Begin to move a slot, as redis-cli does it: new keys go to the target, clients are redirected there one by one."""
+    with source.raw() as source_raw, target.raw() as target_raw:
+        assert target_raw.call("CLUSTER", "SETSLOT", slot, "IMPORTING", identity_of(source)) == OK
+        assert source_raw.call("CLUSTER", "SETSLOT", slot, "MIGRATING", identity_of(target)) == OK
+
+
+def migrate_keys(slot: int, source: Server, target: Server, count: int = 10_000) -> int:
+    """Move so many keys of an open slot at most; returns their number."""
+    with source.raw() as raw:
+        keys = raw.call("CLUSTER", "GETKEYSINSLOT", slot, count)
+        if keys:
+            # A key may have expired or been deleted in the meantime.
+            reply = raw.call("MIGRATE", "127.0.0.1", target.port, "", 0, 10000, "KEYS", *keys)
+            assert reply in (OK, NOKEY), reply
+        return len(keys)
+
+
+def close_slot(slot: int, source: Server, target: Server, *others: Server) -> None:
+    """Give the slot, which has no keys left at the source, to the target: that learns of it first. Other primaries that are
+    not named hear of it after a while."""
+    identity = identity_of(target)
+    for node in (target, source, *others):
+        with node.raw() as raw:
+            assert raw.call("CLUSTER", "SETSLOT", slot, "NODE", identity) == OK
+
+
+def move_slot(slot: int, source: Server, target: Server) -> None:
+    """All of it, while nobody writes."""
+    open_slot(slot, source, target)
+    migrate_keys(slot, source, target)
+    close_slot(slot, source, target)
 
 
 def _bus_port(node: Server) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 Value = int | bytes | float
 
-_MODULE_VALUE = 7
+MODULE_VALUE = 7
 _RDB_VERSION = 9  # old enough for every server
 _UNSIGNED, _FLOAT, _DOUBLE, _STRING = 2, 3, 4, 5
 _CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -36,10 +36,10 @@ class ModuleValue:
 
 def encode(type_name: str, version: int, values: list[Value | Signed]) -> bytes:
     """A payload for RESTORE."""
-    parts = [bytes([_MODULE_VALUE]), _encode_length(_type_id(type_name, version))]
+    parts = [bytes([MODULE_VALUE]), encode_length(type_id(type_name, version))]
     for value in values:
-        parts.append(_encode_value(value))
-    parts.append(_encode_length(0))
+        parts.append(encode_value(value))
+    parts.append(encode_length(0))
     return seal(b"".join(parts))
 
 
@@ -58,7 +58,7 @@ def decode(payload: bytes) -> ModuleValue:
     """Read a payload of DUMP."""
     reader = _Reader(body_of(payload))
     kind = reader.take(1)[0]
-    assert kind == _MODULE_VALUE, f"not a module value but type {kind}"
+    assert kind == MODULE_VALUE, f"not a module value but type {kind}"
     identity = reader.length()
     name = "".join(_CHARACTERS[identity >> (10 + 6 * (8 - i)) & 63] for i in range(9))
     values: list[Value] = []
@@ -68,24 +68,33 @@ def decode(payload: bytes) -> ModuleValue:
     return ModuleValue(name, identity & 1023, values)
 
 
-def _type_id(name: str, version: int) -> int:
+def decode_value(data: bytes) -> Value:
+    """The value behind an opcode."""
+    reader = _Reader(data)
+    return reader.value(reader.length())
+
+
+def type_id(name: str, version: int) -> int:
+    """The 64-bit number of a type and its layout."""
     identity = 0
     for character in name:
         identity = identity << 6 | _CHARACTERS.index(character)
     return identity << 10 | version
 
 
-def _encode_value(value: Value | Signed) -> bytes:
+def encode_value(value: Value | Signed) -> bytes:
+    """A value with its opcode."""
     if isinstance(value, Signed):
-        return _encode_length(_UNSIGNED) + _encode_length(value.number & (2**64 - 1))
+        return encode_length(_UNSIGNED) + encode_length(value.number & (2**64 - 1))
     if isinstance(value, int):
-        return _encode_length(_UNSIGNED) + _encode_length(value)
+        return encode_length(_UNSIGNED) + encode_length(value)
     if isinstance(value, float):
-        return _encode_length(_DOUBLE) + struct.pack("<d", value)
-    return _encode_length(_STRING) + _encode_length(len(value)) + value
+        return encode_length(_DOUBLE) + struct.pack("<d", value)
+    return encode_length(_STRING) + encode_length(len(value)) + value
 
 
-def _encode_length(length: int) -> bytes:
+def encode_length(length: int) -> bytes:
+    """A number in its shortest form."""
     if length < 1 << 6:
         return bytes([length])
     if length < 1 << 14:
@@ -140,12 +149,12 @@ class _Reader:
         self.take(1)
         if first == 0xC3:
             compressed, plain = self.length(), self.length()
-            return _lzf(self.take(compressed), plain)
+            return decompress(self.take(compressed), plain)
         size = {0xC0: 1, 0xC1: 2, 0xC2: 4}[first]
         return b"%d" % int.from_bytes(self.take(size), "little", signed=True)
 
 
-def _lzf(data: bytes, plain_length: int) -> bytes:
+def decompress(data: bytes, plain_length: int) -> bytes:
     """LZF decompression, which the server applies to long strings."""
     out = bytearray()
     position = 0

@@ -3,8 +3,8 @@
     inputs   transaction FLOAT [N, 30], reference FLOAT [N, 256]
     output   FLOAT [N, 2], the probabilities of "honest" and "fraud"
 
-The reference may have any multiple of 256 values, of which the network takes 256, evenly spread; or 0, and then the
-network has no such input and scores the transaction alone, with the weights that belong to it.
+The reference may have 256 values or more, of which the network takes 256 from the middle, as one takes some fields of a
+record; or 0, and then the network has no such input and scores the transaction alone, with the weights that belong to it.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def samples(count: int) -> dict[str, np.ndarray]:
 def answers(transaction: np.ndarray, reference: np.ndarray | None) -> np.ndarray:
     """What the network says, computed in double precision."""
     values = 0 if reference is None else reference.shape[1]
-    features = transaction if reference is None else np.hstack([transaction, reference[:, :: stride(values)]])
+    features = transaction if reference is None else np.hstack([transaction, reference[:, taken(values)]])
     arrays, last = weights(values), len(HIDDEN)
     state = features.astype(np.float64)
     for layer in range(last):
@@ -61,10 +61,12 @@ def answers(transaction: np.ndarray, reference: np.ndarray | None) -> np.ndarray
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def stride(reference: int) -> int:
-    """How far the values that the network takes are from each other."""
-    assert reference and reference % INPUTS["reference"] == 0, f"{reference} values are no multiple of 256"
-    return reference // INPUTS["reference"]
+def taken(reference: int) -> slice:
+    """Which of that many values of reference data the network takes."""
+    count = INPUTS["reference"]
+    assert reference >= count, f"{reference} values are fewer than the network takes"
+    first = (reference - count) // 2
+    return slice(first, first + count)
 
 
 def input_widths(reference: int) -> dict[str, int]:
@@ -79,9 +81,9 @@ def onnx_model(reference: int = INPUTS["reference"]) -> bytes:
     if reference > INPUTS["reference"]:
         constants = constants | {
             name: np.array([value], np.int64)
-            for name, value in (("first", 0), ("end", reference), ("axis", 1), ("stride", stride(reference)))
+            for name, value in (("first", taken(reference).start), ("end", taken(reference).stop), ("axis", 1))
         }
-        nodes.append(helper.make_node("Slice", ["reference", "first", "end", "axis", "stride"], ["picked"]))
+        nodes.append(helper.make_node("Slice", ["reference", "first", "end", "axis"], ["picked"]))
         features[1] = "picked"
     nodes.append(helper.make_node("Concat", features, ["state0"], axis=1))
     last = len(HIDDEN)

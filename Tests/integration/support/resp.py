@@ -139,8 +139,12 @@ class RawClient:
     commands and for tests that leave in the middle. ``send_bytes`` puts anything at all on the wire.
     """
 
-    def __init__(self, port: int, resp: int = 2, timeout: float = DEFAULT_TIMEOUT_SECONDS) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+    def __init__(
+        self, port: int, resp: int = 2, timeout: float = DEFAULT_TIMEOUT_SECONDS, source: str | None = None
+    ) -> None:
+        """``source``: the address of this machine that the server is to see; a loopback address unless given."""
+        own = None if source is None else (source, 0)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=timeout, source_address=own)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = bytearray()
         self._position = 0

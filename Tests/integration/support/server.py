@@ -271,6 +271,8 @@ class Server:
                 cwd=self.directory,
                 env=self.environment,
                 preexec_fn=_die_with_parent if _on_main_thread() else None,
+                # As Python does: a file that has reached its limit is an error, not the end of the process.
+                restore_signals=False,
             )
         self._end_of_life = threading.Timer(self.lifetime, self._process.kill)
         self._end_of_life.daemon = True

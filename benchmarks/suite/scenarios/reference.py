@@ -64,7 +64,7 @@ def measure_peer(bench: Bench, peer: ServingSystem, size: int) -> None:
 SCENARIO = Scenario(
     "reference",
     "1 KB to 4 MB of reference data",
-    f"The records get larger while the network stays: it takes 256 values of each record, evenly spread. {CLIENTS} "
+    f"The records get larger while the network stays: it takes 256 values from the middle of each record. {CLIENTS} "
     "clients. Where the data has to travel to the model, its size is what a request costs. 0 bytes are the network "
     "without reference data.",
     run,

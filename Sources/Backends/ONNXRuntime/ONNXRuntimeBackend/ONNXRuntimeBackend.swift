@@ -19,6 +19,8 @@ public final class ONNXRuntimeBackend: Backend {
 
     public var version: String { library.version }
 
+    public var memoryInUse: Int? { Int(connx_allocator_bytes(library.allocator)) }
+
     public func info(workers: Int) -> [(name: String, value: String)] {
         [
             ("onnxruntime_version", version),

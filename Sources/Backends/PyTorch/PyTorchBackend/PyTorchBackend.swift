@@ -20,6 +20,8 @@ public final class PyTorchBackend: ScriptBackend {
 
     public var version: String { library.version }
 
+    public var memoryInUse: Int? { Int(library.api.pointee.memory_in_use()) }
+
     /// One field, as in RedisAI 1.x; monitoring expects no version in it.
     public func info(workers: Int) -> [(name: String, value: String)] {
         [("Torch_version", "NA")]

@@ -1,0 +1,41 @@
+internal import RedisModuleKit
+internal import Synchronization
+
+/// What the scripts of a client's command have done so far beyond their outputs. Asked in clusters, where the keys that they
+/// use may leave the node while they run, and where to leave a node means to be run again on another.
+final class ScriptEffects: Sendable {
+    /// Whether the server has carried out a command of a script: running that a second time would repeat it.
+    private let hasRunCommands = Atomic(false)
+    /// What the client says that the script will use; this node's when the command came.
+    private let declaredKeys: [ServerString]
+
+    /// Nil where slots do not move. Main thread only.
+    init?(_ context: CommandContext, declaredKeys: some Collection<Argument> = EmptyCollection()) {
+        guard context.flags.contains(.cluster) else { return nil }
+        self.declaredKeys = declaredKeys.map { ServerString(holding: $0) }
+    }
+
+    /// A command has been carried out. Any thread.
+    func note() {
+        hasRunCommands.store(true, ordering: .relaxed)
+    }
+
+    /// For scripts that have failed: when nothing has been done yet and a declared key is not this node's any more, that is
+    /// why, and the client is to send its command again.
+    func checkOwnershipAfterFailure(_ context: CommandContext) throws(CommandError) {
+        guard !hasRunCommands.load(ordering: .relaxed) else { return }
+        for key in declaredKeys { try context.checkOwnershipForScripts(of: key) }
+    }
+
+    /// Makes of an error that sends the client elsewhere one that does not, when its scripts would do things twice.
+    func final(_ redirection: CommandError) -> CommandError {
+        hasRunCommands.load(ordering: .relaxed) ? .outputsHaveMoved : redirection
+    }
+}
+
+// MARK: Texts
+
+extension CommandError {
+    fileprivate static let outputsHaveMoved = CommandError(
+        "ERR outputs are not stored, their slot has left the node: commands of the script have been run")
+}
