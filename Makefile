@@ -173,6 +173,7 @@ test-asan-server: module engines ## Run integration tests on servers that run th
 fuzz-parsers: swift ## Have libFuzzer make bytes for each parser of the module, for SECONDS each
 	@$(BOOTSTRAP) ensure $(MODEL_MAKERS) magika redis7
 	@echo "==> building the parsers with libFuzzer"
+	@mkdir -p $(SCRATCH)/fuzz
 	@$(SWIFT) build $(call SANITIZED_FLAGS,fuzz) --sanitize=address -Xswiftc -sanitize=fuzzer --product ParserFuzzing \
 		> $(SCRATCH)/fuzz/build.log 2>&1 || { cat $(SCRATCH)/fuzz/build.log; exit 1; }
 	@"$$($(PYTHON) scripts/toolchain.py clang++)" -fsanitize=fuzzer,address -fuse-ld=lld -rdynamic -L$(SCRATCH)/fuzz/debug \

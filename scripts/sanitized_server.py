@@ -3,8 +3,9 @@
     eval "$(python3 scripts/sanitized_server.py .build/asan dist .build/reports/asan-server)"
 
 The module's file is linked without the sanitizer's runtime, which has to be there before anything is allocated: a
-program beside the module starts each server of REDISAI_SERVERS with it (LD_PRELOAD). Where the server takes its memory from the system's
-allocator, as those of the distributions do, what the module does with the server's strings and keys is checked too.
+program beside the module starts each server of REDISAI_SERVERS with it (LD_PRELOAD). Where the server takes its memory
+from the system's allocator, as those of the distributions do, what the module does with the server's strings and keys
+is checked too.
 """
 
 from __future__ import annotations

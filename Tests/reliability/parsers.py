@@ -1,8 +1,9 @@
 """Bytes made by libFuzzer for everything in the module that parses: ``python -m reliability.parsers --help``.
 
 The parsers are built with Address Sanitizer and counters of what has been run, which lead libFuzzer to bytes that get
-further. It starts from real files of all formats. What is worth keeping stays in the folder for the next time; bytes that
-end the process, take longer than some seconds or too much memory are a finding, and end the campaign with status 1.
+further. It starts from real files of all formats. What is worth keeping stays in the folder for the next time; bytes
+that end the process, take longer than some seconds or too much memory are a finding, and end the campaign with
+status 1.
 """
 
 from __future__ import annotations
