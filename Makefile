@@ -23,8 +23,8 @@ ONCE ?=
 ##                    build, run, bench: default: onnx only, which is quick.
 ##                    onnx, tf (0.3 GB to fetch), tflite, torch (0.6 GB, compiles for half a minute), with commas
 ENGINES ?=
-## SERVERS=           test, test-integration, fuzz, hammer, hammer-engines, hammer-commands, batching, dags, leaks,
-##                    stall, cluster: the servers; default: all three
+## SERVERS=           test, test-integration, test-asan-server, fuzz, hammer, hammer-engines, hammer-commands, batching,
+##                    dags, leaks, soak, stall, cluster: the servers; default: all three
 SERVERS ?= redis7 redis8 valkey9
 ## PYTEST_ARGS=       test, test-integration: further arguments for pytest, such as -k NAME
 PYTEST_ARGS ?=
@@ -115,7 +115,7 @@ check-port:
 	@$(PYTHON) scripts/run_server.py --port $(PORT) --check-port
 
 .PHONY: test
-test: test-unit test-load test-bench test-integration ## Run all tests on all three servers
+test: test-unit test-tsan test-load test-bench test-integration ## Run all tests on all three servers
 
 .PHONY: test-unit
 test-unit: swift engines ## Run the unit tests
@@ -126,6 +126,60 @@ test-unit: swift engines ## Run the unit tests
 		$(SWIFT) test $(SWIFT_FLAGS) --disable-xctest --xunit-output $(REPORTS)/unit.xml 2>&1 \
 		| tee $(REPORTS)/unit.log
 	@$(PYTHON) scripts/check_report.py $(REPORTS)/unit.xml --swift-log $(REPORTS)/unit.log
+
+# The targets with sanitizers build everything once more, each in a folder of its own.
+SANITIZED_FLAGS = --scratch-path $(SCRATCH)/$(1) --manifest-cache none --disable-build-manifest-caching
+## TESTS=             test-tsan, test-asan: which unit tests; default: without the engines, resp. all
+TESTS ?=
+
+.PHONY: test-tsan
+test-tsan: swift ## Run the unit tests of everything but the engines with Thread Sanitizer
+	@echo "==> unit tests with Thread Sanitizer"
+	@mkdir -p $(REPORTS)
+	@SWIFT_BACKTRACE=enable=no $(SWIFT) test $(call SANITIZED_FLAGS,tsan) --sanitize=thread --disable-xctest \
+		--filter '$(or $(TESTS),^(Tensors|Inference|BackendSupport)Tests)' \
+		--xunit-output $(REPORTS)/tsan.xml > $(REPORTS)/tsan.log 2>&1 || { grep -v ' export local ' $(REPORTS)/tsan.log; exit 1; }
+	@$(PYTHON) scripts/check_report.py $(REPORTS)/tsan.xml --swift-log $(REPORTS)/tsan.log
+
+.PHONY: test-asan
+test-asan: swift engines ## Run all unit tests with Address Sanitizer and Leak Sanitizer
+	@$(BOOTSTRAP) ensure basic-pitch silero-vad
+	@echo "==> unit tests with Address Sanitizer"
+	@mkdir -p $(REPORTS)
+	@eval "$$($(BOOTSTRAP) env)"; export SWIFT_BACKTRACE=enable=no; \
+		LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/sanitizers/leaks.txt \
+		$(SWIFT) test $(call SANITIZED_FLAGS,asan) --sanitize=address --disable-xctest $(if $(TESTS),--filter '$(TESTS)') \
+		--xunit-output $(REPORTS)/asan.xml > $(REPORTS)/asan.log 2>&1 || { grep -v ' export local ' $(REPORTS)/asan.log; exit 1; }
+	@$(PYTHON) scripts/check_report.py $(REPORTS)/asan.xml --swift-log $(REPORTS)/asan.log
+
+# Nothing that measures time, or waits for something that takes a moment otherwise.
+ASAN_TESTS := test_s0_*.py test_s1_*.py test_s3_*.py test_s4_*.py test_s5_[12]*.py test_s7_*.py test_s8_*.py test_s9_*.py \
+	test_s10_[12]*.py test_s10_dags.py test_s10_rdb_restart.py test_hostile_models.py
+
+.PHONY: test-asan-server
+test-asan-server: module engines ## Run integration tests on servers that run the module with Address Sanitizer
+	@$(BOOTSTRAP) ensure $(sort redis7 $(SERVERS)) $(MODEL_MAKERS) magika minilm
+	@echo "==> building the module with Address Sanitizer"
+	@mkdir -p $(REPORTS)
+	@$(SWIFT) build $(call SANITIZED_FLAGS,asan) --sanitize=address --product RedisAI > $(REPORTS)/asan-module.log 2>&1 || \
+		{ cat $(REPORTS)/asan-module.log; exit 1; }
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
+		eval "$$($(PYTHON) scripts/sanitized_server.py $(SCRATCH)/asan dist $(REPORTS)/asan-server)"; \
+		cd Tests/integration; "$$REDISAI_TEST_PYTHON" -m pytest $(ASAN_TESTS) -p no:cacheprovider $(PYTEST_ARGS) || status=1; \
+		if ls $(CURDIR)/$(REPORTS)/asan-server/* 2> /dev/null; then cat $(CURDIR)/$(REPORTS)/asan-server/*; exit 1; fi; \
+		exit $${status:-0}
+
+.PHONY: fuzz-parsers
+fuzz-parsers: swift ## Have libFuzzer make bytes for each parser of the module, for SECONDS each
+	@$(BOOTSTRAP) ensure $(MODEL_MAKERS) magika redis7
+	@echo "==> building the parsers with libFuzzer"
+	@mkdir -p $(SCRATCH)/fuzz
+	@$(SWIFT) build $(call SANITIZED_FLAGS,fuzz) --sanitize=address -Xswiftc -sanitize=fuzzer --product ParserFuzzing \
+		> $(SCRATCH)/fuzz/build.log 2>&1 || { cat $(SCRATCH)/fuzz/build.log; exit 1; }
+	@"$$($(PYTHON) scripts/toolchain.py clang++)" -fsanitize=fuzzer,address -fuse-ld=lld -rdynamic -L$(SCRATCH)/fuzz/debug \
+		-lParserFuzzing -Wl,-rpath,'$$ORIGIN/debug' -o $(SCRATCH)/fuzz/fuzz-parsers
+	@eval "$$($(BOOTSTRAP) env redis7)"; PYTHONPATH=Tests:Tests/integration "$$REDISAI_TEST_PYTHON" -m reliability.parsers \
+		--program $(SCRATCH)/fuzz/fuzz-parsers --folder $(SCRATCH)/fuzz --seconds $(or $(SECONDS),60) --seed $(or $(SEED),0)
 
 .PHONY: test-bench
 test-bench: ## Run the tests of the benchmark suite
@@ -226,6 +280,20 @@ leaks: module engines ## Store, run and delete models of all engines, or ENGINES
 	@$(BOOTSTRAP) ensure $(SERVERS) $(MODEL_MAKERS)
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.leaks --count $(or $(COUNT),1000) --engines "$(ENGINES)"
+
+## MINUTES=60         soak: per server
+MINUTES ?= 60
+## RATE=              soak: operations per second; default: 150, about half of a core
+RATE ?=
+
+.PHONY: soak
+soak: module engines ## Do everything at once for an hour (MINUTES) per server and watch what stays in memory
+	@$(BOOTSTRAP) ensure $(SERVERS) bench-venv $(MODEL_MAKERS)
+	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; status=0; \
+		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.soak --seed "$(SEED)" --minutes $(MINUTES) \
+			--engines "$(ENGINES)" --output $(REPORTS) $(if $(RATE),--rate $(RATE)) || status=1; \
+		"$$($(BOOTSTRAP) path bench-venv)" Tests/reliability/soak_plot.py $(REPORTS)/soak-*.csv; \
+		exit $$status
 
 .PHONY: cluster
 cluster: module engines ## Move slots of a cluster to and fro under load, and then kill a primary

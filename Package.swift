@@ -32,7 +32,7 @@ struct Engine {
                 path: "\(folder)/\(name)Backend", swiftSettings: swiftSettings),
             .testTarget(
                 name: "\(name)BackendTests",
-                dependencies: ["TestSupport", "Inference", "Tensors", "BackendSupport", backend],
+                dependencies: ["TestSupport", "ParserFuzzing", "Inference", "Tensors", "BackendSupport", backend],
                 swiftSettings: swiftSettings),
         ]
     }
@@ -48,6 +48,8 @@ let package = Package(
     products: [
         .library(name: "RedisAI", type: .dynamic, targets: ["RedisAI"]),
         .executable(name: "redisai-model-check", targets: ["ModelCheck"]),
+        // For `make fuzz-parsers` alone.
+        .library(name: "ParserFuzzing", type: .dynamic, targets: ["ParserFuzzing"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0")
@@ -114,7 +116,14 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["CThreadSanitizer", "Inference", "Tensors"], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
-        .testTarget(name: "TensorsTests", dependencies: ["TestSupport", "Tensors"], swiftSettings: swiftSettings),
+        // The parsers of strangers' bytes, for tests and for libFuzzer.
+        .target(
+            name: "ParserFuzzing",
+            dependencies: ["Inference", "Tensors", "LiteRTBackend", "ONNXRuntimeBackend", "TensorFlowBackend"],
+            path: "Tests/ParserFuzzing", swiftSettings: swiftSettings),
+        .testTarget(
+            name: "TensorsTests", dependencies: ["TestSupport", "ParserFuzzing", "Tensors"],
+            swiftSettings: swiftSettings),
         .testTarget(
             name: "InferenceTests", dependencies: ["TestSupport", "Inference", "Tensors"],
             swiftSettings: swiftSettings),

@@ -3,32 +3,23 @@
     eval "$(python3 scripts/sanitized_server.py .build/asan dist .build/reports/asan-server)"
 
 The module's file is linked without the sanitizer's runtime, which has to be there before anything is allocated: a
-program beside the module starts each server of REDISAI_SERVERS with it (LD_PRELOAD). Where the server takes its memory from the system's
-allocator, as those of the distributions do, what the module does with the server's strings and keys is checked too.
+program beside the module starts each server of REDISAI_SERVERS with it (LD_PRELOAD). Where the server takes its memory
+from the system's allocator, as those of the distributions do, what the module does with the server's strings and keys
+is checked too.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
+import toolchain
+
 # Leaks are looked for by the unit tests: a server does not free what it has when it ends.
 OPTIONS = "detect_leaks=0:abort_on_error=1:disable_coredump=1"
-
-
-def runtime() -> Path:
-    """Address Sanitizer's library in the Swift toolchain."""
-    answer = subprocess.run(["swiftc", "-print-target-info"], check=True, capture_output=True, text=True)
-    resources = Path(json.loads(answer.stdout)["paths"]["runtimeResourcePath"])
-    found = sorted(resources.parent.glob("clang/*/lib/linux/libclang_rt.asan-x86_64.so"))
-    if not found:
-        raise SystemExit(f"no Address Sanitizer beside {resources}")
-    return found[-1]
 
 
 def main() -> None:
@@ -47,7 +38,7 @@ def main() -> None:
     for entry in os.environ["REDISAI_SERVERS"].split():
         name, _, binary = entry.partition("=")
         servers.append(f"{name}={folder / name}")
-        _program(folder / name, {"LD_PRELOAD": str(runtime()), **options}, [], Path(binary))
+        _program(folder / name, {"LD_PRELOAD": str(toolchain.sanitizer("asan")), **options}, [], Path(binary))
     print(f"export REDISAI_SERVERS={shlex.quote(' '.join(servers))}")
     print(f"export REDISAI_MODULE={shlex.quote(str(folder / 'redisai.so'))}")
 

@@ -14,8 +14,11 @@ extension TensorFlowTests {
         }
 
         /// The names of all operations that the library has.
+        /// Never closed, as in the module.
+        private static let library = Result { try TensorFlowLibrary(path: Engine.libraryPath()) }
+
         private static func libraryOperations() throws -> Set<String> {
-            let library = try TensorFlowLibrary(path: Engine.libraryPath())
+            let library = try library.get()
             let buffer = try #require(Tf_GetAllOpList(library.functions))
             defer { Tf_DeleteBuffer(library.functions, buffer) }
             var names: Set<String> = []

@@ -15,16 +15,17 @@ _STREAM_LIMIT = 1 << 20
 
 
 class AsyncClient:
-    """One connection; replies have the forms of ``support.resp``."""
+    """One connection; replies have the forms of ``support.resp``, and have ``timeout`` seconds to come."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, timeout: float) -> None:
         self._reader = reader
         self._writer = writer
+        self._timeout = timeout
 
     @classmethod
-    async def connect(cls, port: int) -> AsyncClient:
+    async def connect(cls, port: int, timeout: float = REPLY_TIMEOUT_SECONDS) -> AsyncClient:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=_STREAM_LIMIT)
-        return cls(reader, writer)
+        return cls(reader, writer, timeout)
 
     async def call(self, *arguments: Argument) -> Any:
         return (await self.pipeline([arguments]))[0]
@@ -33,13 +34,13 @@ class AsyncClient:
         """All commands in one write, one reply each."""
         encoded = [encode_command(*command) for command in commands]
         self._writer.write(b"".join(encoded))
-        async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
+        async with asyncio.timeout(self._timeout):
             return [await self._read() for _ in encoded]
 
     async def send_and_leave(self, data: bytes, reset: bool) -> None:
         """Sends bytes, whole commands or not, and goes without reading."""
         self._writer.write(data)
-        async with asyncio.timeout(REPLY_TIMEOUT_SECONDS):
+        async with asyncio.timeout(self._timeout):
             await self._writer.drain()
         if reset:
             connection = self._writer.get_extra_info("socket")

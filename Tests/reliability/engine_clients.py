@@ -16,7 +16,7 @@ from support import fraud_models
 from support.commands import NO_MODEL, NO_TENSOR, execute_command
 from support.resp import OK, Argument, Error, encode_command
 
-from reliability.async_client import AsyncClient
+from reliability.async_client import REPLY_TIMEOUT_SECONDS, AsyncClient
 from reliability.engine_models import ROW_WIDTH, Model, script_call, script_command
 from reliability.workers import WorkerResult
 
@@ -77,6 +77,8 @@ def tensor_command(key: str, array: np.ndarray) -> list[Argument]:
 class EngineClient:
     """One client with keys of its own."""
 
+    reply_timeout = REPLY_TIMEOUT_SECONDS
+
     def __init__(self, port: int, identity: int, seed: str, stage: Stage, findings: Findings) -> None:
         self._port = port
         self._identity = identity
@@ -104,14 +106,16 @@ class EngineClient:
 
     async def run(self, until: float) -> None:
         """Behaves in all ways until the moment on the monotonic clock; a wrong answer is noted and does not end it."""
-        self._client = await AsyncClient.connect(self._port)
-        self._second = await AsyncClient.connect(self._port)
+        self._client = await AsyncClient.connect(self._port, self.reply_timeout)
+        self._second = await AsyncClient.connect(self._port, self.reply_timeout)
         try:
             while time.monotonic() < until:
                 await self._pause(until)
                 behaviour = self._random.choice(self._behaviours)
                 try:
                     used = await behaviour()
+                except TimeoutError:
+                    raise TimeoutError(f"no answer in {self.reply_timeout} s: {behaviour.__name__}") from None
                 except AssertionError as error:
                     self._findings.note_problem(f"{behaviour.__name__.strip('_')}: {error}")
                 else:

@@ -1,7 +1,7 @@
 """An hour of everything at once, and what it leaves in memory: ``python -m reliability.soak --help``.
 
-Clients use all engines, scripts, DAGs and batches at a steady pace: they store, replace and delete models, set tensors of
-all sizes, leave in the middle, and send a share of wrong commands, each of which has to get its error. The server
+Clients use all engines, scripts, DAGs and batches at a steady pace: they store, replace and delete models, set tensors
+of all sizes, leave in the middle, and send a share of wrong commands, each of which has to get its error. The server
 saves now and then. Ends with status 1 when an answer is wrong, when resident memory or used_memory grows by more than
 1 % per hour after the warm-up, or when threads or file descriptors do.
 
@@ -183,10 +183,8 @@ def soak(
         for command in batched_commands(stage):
             reply = raw.call(*command)
             assert reply == OK, (command[:3], reply)
-    tasks = [
-        SoakTask(server.port, seed, worker, CLIENTS // WORKERS, LEAVING_CLIENTS // WORKERS, seconds, rate / CLIENTS, stage)
-        for worker in range(WORKERS)
-    ]
+    counts = (CLIENTS // WORKERS, LEAVING_CLIENTS // WORKERS)
+    tasks = [SoakTask(server.port, seed, worker, *counts, seconds, rate / CLIENTS, stage) for worker in range(WORKERS)]
     with worker_pool() as pool:
         results = pool.map_async(run_worker, tasks)
         _Watch(server, result, sample_seconds, save_seconds, output).until(results, seconds + 120)
@@ -271,6 +269,7 @@ def take_sample(server: Server, raw: RawClient, second: float) -> Sample:
     )
 
 
+_TRENDS = ("rss", "used_memory", "allocator_allocated", "allocator_resident")
 _ENGINE_MEMORY = ("ai_onnxruntime_memory",)
 
 
@@ -308,17 +307,17 @@ def report(result: Soak) -> None:
     print(f"  {findings.operations.total():,} operations, {findings.wrong} wrong answers, {result.saves} saves")
     for text, number in findings.errors.most_common(30):
         print(f"  {number:>9,} x {text}")
-    for name in ("rss", "used_memory", "allocator_allocated", "allocator_resident"):
+    for name in _TRENDS:
         print(f"  {name} after {result.warm_up_seconds:.0f} s of warm-up: {result.trend(name)}")
 
 
 def write_verdict(result: Soak, path: Path, about: dict[str, Any]) -> None:
     """``about`` says which run it was."""
-    trends = {name: asdict(result.trend(name)) for name in ("rss", "used_memory", "allocator_allocated", "allocator_resident")}
+    trends = {name: result.trend(name) for name in _TRENDS}
     verdict = about | {
         "warm_up_seconds": result.warm_up_seconds,
         "growth_limit_per_hour": GROWTH_LIMIT_PER_HOUR,
-        "trends": {name: trend | {"share_per_hour": result.trend(name).share_per_hour} for name, trend in trends.items()},
+        "trends": {name: asdict(trend) | {"share_per_hour": trend.share_per_hour} for name, trend in trends.items()},
         "operations": dict(result.findings.operations),
         "expected_errors": dict(result.findings.errors),
         "wrong_answers": result.findings.wrong,

@@ -51,6 +51,9 @@ def batched_commands(stage: Stage) -> list[list[Argument]]:
 class SoakClient(EngineClient):
     """Behaves about ``rate`` times per second."""
 
+    # On a machine that is busy with other things, trying out a model of TensorFlow can take a minute.
+    reply_timeout = 180.0
+
     def __init__(self, port: int, identity: int, seed: str, stage: Stage, findings: Findings, rate: float) -> None:
         super().__init__(port, identity, seed, stage, findings)
         self._rate = rate

@@ -29,7 +29,8 @@ enum LiteRTStrings {
 
     /// A STRING tensor from what the engine wrote. Every number is checked: the engine's kernels calculate them.
     static func decode(_ bytes: UnsafeRawBufferPointer, _ shape: Shape) throws(InferenceError) -> Tensor {
-        let count = Int(number(bytes, 0))
+        // An operator that failed, or never ran, may have left less than the numbers.
+        let count = bytes.count >= 8 ? Int(number(bytes, 0)) : -1
         guard count == shape.elementCount, count >= 0, count <= bytes.count / 4 - 2 else { throw .cannotInvoke }
         for index in 0..<count {
             let (start, end) = range(bytes, index)
