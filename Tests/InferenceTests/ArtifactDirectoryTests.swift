@@ -16,8 +16,8 @@ import Testing
 
     private func retired(_ artifact: any Artifact) -> RetiredArtifact {
         RetiredArtifact(
-            key: artifact.identity.key, object: ObjectIdentifier(artifact), progress: ObjectIdentifier(artifact.progress),
-            loaded: nil)
+            key: artifact.identity.key, object: ObjectIdentifier(artifact),
+            progress: ObjectIdentifier(artifact.progress), loaded: nil)
     }
 
     private func tags(_ kind: ArtifactIdentity.Kind) -> [String] {
