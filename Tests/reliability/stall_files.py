@@ -287,6 +287,7 @@ def _restart(server: Server) -> float:
     with server.raw(timeout=PATIENCE_SECONDS) as client:
         assert client.call("SAVE") == OK
     server.kill9()
+    server.start_timeout = PATIENCE_SECONDS
     server.start()
     for line in reversed(server.log_text().splitlines()):
         if "DB loaded from disk" in line:

@@ -110,6 +110,8 @@ class Server:
         self.module_args = tuple(str(argument) for argument in module_args)
         self.config = tuple(str(word) for word in config)
         self.lifetime = lifetime
+        # Seconds until it has to answer; reading a large data file takes longer than the default.
+        self.start_timeout = START_TIMEOUT_SECONDS
         self.environment = environment
         self.port = 0
         self.directory = Path(tempfile.mkdtemp(prefix=f"redisai-{kind}-"))
@@ -279,13 +281,13 @@ class Server:
         self._end_of_life.start()
 
     def _await_ready(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        deadline = time.monotonic() + self.start_timeout
         # Another server may have taken the port and answer in its place.
         while not (self.responsive(timeout=1.0) and self.alive()):
             if not self.alive():
                 raise ServerStartError(f"{self.kind} ended with status {self.exit_status} at start", self.log_text())
             if time.monotonic() > deadline:
-                raise ServerStartError(f"{self.kind} did not answer within {START_TIMEOUT_SECONDS} s", self.log_text())
+                raise ServerStartError(f"{self.kind} did not answer within {self.start_timeout} s", self.log_text())
             time.sleep(0.01)
 
     def _forget_process(self) -> None:
