@@ -6,19 +6,30 @@ internal import Glibc
 // clients, and leaves those of modules to the modules.
 
 extension CommandContext {
+    /// Whether the server is a node of a cluster, which it is from its start on, or never.
+    public var isInCluster: Bool {
+        if let isOn = Self.clusterMode { return isOn }
+        let isOn = flags.contains(.cluster)
+        Self.clusterMode = isOn
+        return isOn
+    }
+
+    /// Found out once: results ask for it.
+    nonisolated(unsafe) private static var clusterMode: Bool?
+
     /// Refuses to go on with a blocked command that is about to change `key`, as the server would if the client sent
     /// `command` for it now: with the error that makes clients send theirs again, elsewhere or later. Nothing is run.
     ///
     /// - Throws: `MOVED`, `TRYAGAIN` or `CLUSTERDOWN`.
     public func checkOwnership(of key: ServerString, by command: StaticString) throws(CommandError) {
-        guard flags.contains(.cluster) else { return }
+        guard isInCluster else { return }
         try ClusterNode(context: raw, client: raw).check(key, command)
     }
 
     /// As ``checkOwnership(of:by:)`` for a key that a script of the client reads or changes: scripts do not reach the keys of a
     /// slot that is arriving, whether or not their client has been sent ahead.
     public func checkOwnershipForScripts(of key: ServerString) throws(CommandError) {
-        guard flags.contains(.cluster), let detached = RedisModule_GetThreadSafeContext(nil) else { return }
+        guard isInCluster, let detached = RedisModule_GetThreadSafeContext(nil) else { return }
         defer { RedisModule_FreeThreadSafeContext(detached) }
         try ClusterNode(context: detached, client: raw).check(key, "DEL")
     }

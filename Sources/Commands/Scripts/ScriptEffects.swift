@@ -11,7 +11,7 @@ final class ScriptEffects: Sendable {
 
     /// Nil where slots do not move. Main thread only.
     init?(_ context: CommandContext, declaredKeys: some Collection<Argument> = EmptyCollection()) {
-        guard context.flags.contains(.cluster) else { return nil }
+        guard context.isInCluster else { return nil }
         self.declaredKeys = declaredKeys.map { ServerString(holding: $0) }
     }
 
