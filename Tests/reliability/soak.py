@@ -48,8 +48,8 @@ SAMPLE_SECONDS = 5.0
 SAVE_SECONDS = 90.0
 REPORT_SECONDS = 60.0
 GROWTH_LIMIT_PER_HOUR = 0.01
-# What allocators hold back comes and goes by this much, which a short form cannot tell from growth.
-SWING_BYTES = 32_000_000
+# Engines and allocators take about as much within the first minutes, which a short form cannot tell from growth.
+SWING_BYTES = 150_000_000
 LONG_SECONDS = 1800.0
 """From here on the limit is taken as it stands, without a swing."""
 DESCRIPTOR_TOLERANCE = 8
@@ -132,7 +132,9 @@ class Soak:
 
     @property
     def settled(self) -> list[Sample]:
-        return [sample for sample in self.samples if sample.second >= self.warm_up_seconds]
+        # Starting the processes of the clients takes a while, and does not count.
+        begin = next((sample.second for sample in self.samples if sample.clients >= CLIENTS), 0.0)
+        return [sample for sample in self.samples if sample.second >= begin + self.warm_up_seconds]
 
     def trend(self, name: str) -> Trend:
         return Trend.of([(sample.second, getattr(sample, name)) for sample in self.settled])
