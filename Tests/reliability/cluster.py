@@ -25,6 +25,7 @@ from support.server import Server, ServerKind, kinds_from_environment, module_fr
 from support.wait import eventually
 
 from reliability.cluster_clients import ClusterResult, ClusterTask, PatientClient, key, run_worker, set_up_commands
+from reliability.command_campaign import post_mortem
 from reliability.each_server import campaign_parser
 from reliability.workers import WORKERS, collect
 
@@ -110,8 +111,11 @@ def campaign(cluster: Cluster, seed: str, seconds: float, clients: int, slots_pe
     collect(run_worker, tasks, findings.clients)
     mover.finish()
     findings.moves, findings.moved_keys = mover.moves, mover.moved_keys
-    findings.errors = _errors(cluster) - before
     findings.problems += findings.clients.problems + ([mover.problem] if mover.problem else [])
+    findings.problems += [post_mortem(node) for node in cluster.all_nodes if not node.responsive(timeout=20)]
+    if not all(node.alive() for node in cluster.all_nodes):
+        return findings
+    findings.errors = _errors(cluster) - before
     for check in (_unhandled_errors, _everything_is_there):
         _note(findings, lambda check=check: check(cluster, findings))
     _note(findings, lambda: _nothing_is_astray(cluster, mover.owners))
@@ -123,7 +127,7 @@ def campaign(cluster: Cluster, seed: str, seconds: float, clients: int, slots_pe
 def _note(findings: Findings, check: Callable[[], None]) -> None:
     try:
         check()
-    except (AssertionError, redis.RedisError) as error:
+    except (AssertionError, OSError, redis.RedisError) as error:
         findings.problems.append(str(error)[:2000])
 
 
