@@ -238,25 +238,37 @@ extension InferenceEngine {
                     let result = Result { () throws(InferenceError) in try build(watch) }
                     var failure: InferenceError?
                     if case .failure(let error) = result { failure = error }
-                    for waiter in readiness.finish(consume result) { waiter() }
-                    guard let failure else { return }
-                    if isReported { brokenReports.report(identity, failure, to: configuration.log) }
-                    guard failure == .couldNotLoadBackend else { return }
-                    awaitEngine(identity.backend, for: readiness) { [unowned self] in
-                        load(identity, into: readiness, isReported: isReported, build: build)
+                    let waiters = readiness.finish(consume result)
+                    // First: those who are told may have the engine loaded.
+                    if let failure {
+                        if isReported { brokenReports.report(identity, failure, to: configuration.log) }
+                        awaitEngine(of: identity, after: failure, for: readiness) { [unowned self] in
+                            load(identity, into: readiness, isReported: isReported, build: build)
+                        }
                     }
+                    for waiter in waiters { waiter() }
                 }))
     }
 
-    /// Has `rebuild` called when the engine comes that an artifact is broken for want of.
+    /// Has `rebuild` called when the engine comes, if an artifact is broken for want of it.
     private func awaitEngine<Loaded: Sendable>(
-        _ backend: BackendDescription, for readiness: Readiness<Loaded>, _ rebuild: @escaping @Sendable () -> Void
+        of identity: ArtifactIdentity, after failure: InferenceError, for readiness: Readiness<Loaded>,
+        _ rebuild: @escaping @Sendable () -> Void
     ) {
-        guard registry.description(named: backend.name)?.open != nil else { return }
+        let backend = identity.backend
+        guard failure == .couldNotLoadBackend, registry.description(named: backend.name)?.open != nil,
+            !isWithoutScripts(identity)
+        else { return }
         awaitedEngines.add(readiness, of: backend) { if readiness.restart() { rebuild() } }
         // The artifact may have gone, and the engine may have come, before there was an entry to be found.
         if readiness.isAbandoned { awaitedEngines.remove(ObjectIdentifier(readiness)) }
         if registry.loadedBackend(backend) != nil { self.rebuild(awaiting: backend) }
+    }
+
+    /// Whether it is a script for an engine that is there, and will never have scripts.
+    private func isWithoutScripts(_ identity: ArtifactIdentity) -> Bool {
+        guard identity.kind == .script, let backend = registry.loadedBackend(identity.backend) else { return false }
+        return !(backend is any ScriptBackend)
     }
 
     /// The engine has come: builds what is broken for want of it.
