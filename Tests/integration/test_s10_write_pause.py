@@ -192,6 +192,8 @@ def test_shutdown_that_waits_for_a_replica(pair):
     primary, replica = pair
     waiting, other = primary.raw(), primary.raw()
     assert other.call("CONFIG", "SET", "shutdown-timeout", 2) == OK
+    # The server looks for signals ten times a second: the run has to outlast that.
+    set_tensor(other, "n", [4 * ITERATIONS], "INT64")
     os.kill(replica.pid, signal.SIGSTOP)
     try:
         set_tensor(other, "not yet there", [1])

@@ -30,6 +30,9 @@ MODULE_ARGS = (
     str(SIZE_LIMIT),
     "MODEL_CHECK",
     "NO",
+    # From Lua, too, whose calls come from no connection.
+    "ALLOW_LOADBACKEND",
+    "YES",
     "ONNX",
     "redisai_onnxruntime/redisai_onnxruntime.so",
 )
