@@ -153,6 +153,8 @@ def test_requests_wait_while_a_model_is_mended(start_server, backends, install):
     engines.store(raw, ONNX, "m")
     raw = restart_without_engines(server, backends)
     set_tensor(raw, "rows", engines.ROWS)
+    # Else the model may be loaded only after the engine is in its place, and bring it before LOADBACKEND does.
+    eventually(lambda: state(raw, "m")[0] == "broken", "the model is broken", PATIENCE)
     install(ONNX)
     run = words("AI.MODELEXECUTE m INPUTS 1 rows OUTPUTS 1 doubled")
     replies = raw.pipeline([["AI.CONFIG", "LOADBACKEND", "ONNX", ONNX.library], *[run] * 50])
