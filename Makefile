@@ -23,18 +23,20 @@ ONCE ?=
 ##                    build, run, bench: default: onnx only, which is quick.
 ##                    onnx, tf (0.3 GB to fetch), tflite, torch (0.6 GB, compiles for half a minute), with commas
 ENGINES ?=
-## SERVERS=           test, test-integration, test-asan-server, fuzz, hammer, hammer-engines, hammer-commands, batching,
-##                    dags, leaks, soak, stall, cluster: the servers; default: all three
+## SERVERS=           test, test-integration, test-asan-server, fuzz, fuzz-restore, hammer, hammer-engines,
+##                    hammer-commands, batching, dags, chaos, replication, cluster, leaks, soak, stall, stall-files: the
+##                    servers; default: all three
 SERVERS ?= redis7 redis8 valkey9
 ## PYTEST_ARGS=       test, test-integration: further arguments for pytest, such as -k NAME
 PYTEST_ARGS ?=
 ## PROCESSES=3        test, test-integration: how many run tests at once; 0 runs them one after the other
 PROCESSES ?= 3
-## SEED=              fuzz, hammer, hammer-engines, hammer-commands, batching, dags, cluster, chaos, replication: repeat
-##                    the run with this seed; default: a new one, which is printed
+## SEED=              fuzz, fuzz-restore, fuzz-parsers, hammer, hammer-engines, hammer-commands, batching, dags, chaos,
+##                    replication, cluster, soak: repeat the run with this seed; default: a new one, which is printed
 SEED ?=
-## COUNT=             fuzz: commands per server, default a million; leaks: rounds per format, default a thousand;
-##                    dags: graphs per server, default 20000; replication: commands per server, default a million
+## COUNT=             fuzz, replication: commands per server, default a million; fuzz-restore: payloads per type and
+##                    server, default 100000; leaks: rounds per format, default a thousand; dags: graphs per server,
+##                    default 20000
 COUNT ?=
 ## REQUESTS=200000    batching: requests per server
 REQUESTS ?= 200000
@@ -45,6 +47,7 @@ FAULTS ?=
 ## MODELS=2000        fuzz: damaged files per format and server
 MODELS ?= 2000
 ## SECONDS=           hammer, hammer-engines, cluster: duration per server, default 60; hammer-commands: default 1800;
+##                    fuzz-parsers: duration per parser, default 60;
 ##                    bench, bench-full, bench-smoke: length of a measurement, default 1.5, 3 and 1
 SECONDS ?=
 ## STALL_ARGS=        stall, stall-files: further arguments, such as --rounds 20, --pause 0.2, or --shield on a shared machine
@@ -222,7 +225,7 @@ fuzz: module engines ## Send a million bad commands and thousands of damaged fil
 			--models $(MODELS) --engines "$(ENGINES)"
 
 .PHONY: fuzz-restore
-fuzz-restore: module engines ## Send damaged data of all layouts to each server through RESTORE; COUNT= per type, default 100000
+fuzz-restore: module engines ## Send damaged data of all layouts to each server through RESTORE
 	@$(BOOTSTRAP) ensure $(SERVERS) test-venv
 	@eval "$$($(BOOTSTRAP) env $(SERVERS))"; \
 		PYTHONPATH=Tests "$$REDISAI_TEST_PYTHON" -m reliability.restore_fuzz --seed "$(SEED)" --count $(or $(COUNT),100000)

@@ -58,6 +58,7 @@ public enum Module {
             allocate: ServerMemory.allocate, allocateZeroed: ServerMemory.allocateZeroed,
             deallocate: ServerMemory.deallocate, usableSize: ServerMemory.usableSize)
         BackgroundRelease.executor = { InferenceEngine.shared.inBackground($0) }
+        BackgroundReply.executor = { InferenceEngine.shared.writeInBackground($0) }
         tensorSizeLimit = Options.maxTensorSize.value
         AccessRules.current = line.access
         let path = line.backendsPath ?? folder + "/backends"

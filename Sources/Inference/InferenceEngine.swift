@@ -41,6 +41,8 @@ public final class InferenceEngine: @unchecked Sendable {
     private let loader: BackgroundThreads
     /// Opens engines and gives the memory of models back, at normal priority.
     private let housekeeper: BackgroundThreads
+    /// Writes large replies. Not the housekeeper's work: clients must not be able to hold up what it does.
+    private let replyWriter: BackgroundThreads
     private let queues = Mutex<[String: DeviceQueue]>([:])
     /// Engines whose absence the operator has been told of.
     private let reportedEngines = Mutex<Set<String>>([])
@@ -66,6 +68,7 @@ public final class InferenceEngine: @unchecked Sendable {
         registry = BackendRegistry(backends)
         loader = BackgroundThreads(name: "loader", priority: .low, clock: clock)
         housekeeper = BackgroundThreads(name: "keeper", priority: .normal, clock: clock)
+        replyWriter = BackgroundThreads(name: "replies", priority: .normal, clock: clock)
         inline = InlineExecution(clock: clock, budget: 0)
         brokenReports = BrokenReports(clock: clock)
         self.clock = clock
@@ -78,7 +81,7 @@ public final class InferenceEngine: @unchecked Sendable {
         inline = InlineExecution(clock: clock, budget: configuration.inlineBudget * 1_000)
         backendsPath.withLock { $0 = path }
         return loader.start(threads: configuration.loaderThreads) && housekeeper.start(threads: 1)
-            && (try? queue(for: "CPU")) != nil
+            && replyWriter.start(threads: 1) && (try? queue(for: "CPU")) != nil
     }
 
     /// The engine of the process. The server's callbacks cannot carry one along, so it is found here. Set once, before
@@ -91,6 +94,7 @@ public final class InferenceEngine: @unchecked Sendable {
         let results =
             queues.map { $0.stop(withinSeconds: 5) } + [
                 loader.stop(withinSeconds: 5), housekeeper.stop(withinSeconds: 5),
+                replyWriter.stop(withinSeconds: 5),
             ]
         return results.allSatisfy { $0 }
     }
@@ -347,6 +351,11 @@ extension InferenceEngine {
     /// Runs `body` in another thread, after everything that was handed over before.
     public func inBackground(_ body: @escaping @Sendable () -> Void) {
         housekeeper.submit { _ in body() }
+    }
+
+    /// Runs `body`, which writes a large reply, in another thread: one such reply after the other.
+    public func writeInBackground(_ body: @escaping @Sendable () -> Void) {
+        replyWriter.submit { _ in body() }
     }
 }
 

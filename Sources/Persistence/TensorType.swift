@@ -36,8 +36,8 @@ public enum TensorType {
                 },
                 freeEffort: { _, value in
                     guard let value else { return 1 }
-                    // One block: only its size can make freeing slow. The server takes 64 as "in the background".
                     if MemoryPressure.isHigh { return 1 }
+                    // One block: only its size can make freeing slow. The server takes 64 as "in the background".
                     return ValueTypeCallbacks.borrow(value, as: Tensor.self).byteCount >= 1 << 20 ? 65 : 1
                 }))
     }

@@ -11,8 +11,10 @@ public struct BackgroundServer: Sendable {
     /// Microseconds between two attempts to take the lock: at first, and while the main thread stays busy.
     private static let shortestPause: UInt32 = 20
     private static let longestPause: UInt32 = 500
+    /// Microseconds between two attempts to write: each takes the server's lock.
+    private static let writeInterval: UInt32 = 5_000
     /// Microseconds for which a thread waits, at least, until it may write: a failover that takes longer has failed.
-    private static let pauseLimit = 30_000_000
+    private static let writePatience = 30_000_000
 
     /// Remembers the database that the command's client has selected. Main thread only.
     ///
@@ -74,16 +76,16 @@ public struct BackgroundServer: Sendable {
     /// As ``withLock(_:)``, for a command called `name`: one that changes something waits until it may, which is not while
     /// the server prepares for a failover or keeps its clients' writes back.
     ///
-    /// - Throws: what `body` throws, or `TRYAGAIN` when that takes longer than ``pauseLimit``.
+    /// - Throws: what `body` throws, or `TRYAGAIN` when that takes longer than ``writePatience``.
     public func withLock<Result>(
         for name: UnsafeRawBufferPointer, _ body: (LockedServer) throws(CommandError) -> Result
     ) throws(CommandError) -> Result {
-        for _ in 0..<(Self.pauseLimit / Int(Self.longestPause)) {
+        for _ in 0..<(Self.writePatience / Int(Self.writeInterval)) {
             let result = try withLock { server throws(CommandError) -> Result? in
                 WritePause.isOn && !server.onlyReads(name) ? nil : try body(server)
             }
             if let result { return result }
-            usleep(Self.longestPause)
+            usleep(Self.writeInterval)
         }
         throw .writingIsPaused
     }

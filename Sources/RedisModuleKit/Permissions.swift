@@ -33,6 +33,23 @@ public struct Permissions: ~Copyable {
         }
     }
 
+    /// As ``allow(_:to:)``: a refusal is an error, with a line in the ACL LOG.
+    public func require(_ access: KeyAccess, to key: [UInt8]) throws(CommandError) {
+        guard allow(access, to: key) else { throw refusal(of: key) }
+    }
+
+    /// The error for a key that the caller may not use so, once the ACL LOG has a line about it.
+    public func refusal(of key: [UInt8]) -> CommandError {
+        log(denied: key, .key)
+        return .keyNotPermitted
+    }
+
+    /// As ``refusal(of:)``, for a command.
+    public func refusal(ofCommand name: String) -> CommandError {
+        log(denied: Array(name.utf8), .command)
+        return .commandNotPermitted(name, to: caller)
+    }
+
     /// Whether the caller may send the command.
     public func allowCommand(_ words: [[UInt8]]) -> Bool {
         decide { user in
@@ -100,9 +117,9 @@ extension KeyAccess {
 
 extension CommandError {
     /// The texts of Redis 7.2 and later, whatever the server.
-    public static let keyNotPermitted = CommandError("NOPERM No permissions to access a key")
+    fileprivate static let keyNotPermitted = CommandError("NOPERM No permissions to access a key")
 
-    public static func commandNotPermitted(_ command: String, to caller: Caller) -> CommandError {
+    fileprivate static func commandNotPermitted(_ command: String, to caller: Caller) -> CommandError {
         guard case .user(let name) = caller else { return CommandError("NOPERM") }
         let user = String(decoding: name, as: UTF8.self)
         return CommandError("NOPERM User \(user) has no permissions to run the '\(command)' command")

@@ -27,7 +27,7 @@ def documented(intra: int, inter: int, workers: int) -> dict[str, int]:
     return {
         # PyTorch's have the name of the worker that they help.
         "workers": total + (intra - 1) * total,
-        "loaders and keeper": LOADERS + 1,
+        "loaders, keeper, replies": LOADERS + 2,
         "ONNX Runtime": intra + inter - 1,
         "TensorFlow": intra + inter + 1,
         "PyTorch": (intra - 1) * LOADERS + inter,
@@ -38,8 +38,9 @@ def documented(intra: int, inter: int, workers: int) -> dict[str, int]:
 OWNERS = {
     "ai-CPU-": "workers",
     "ai-CPU:1-": "workers",
-    "ai-loader-": "loaders and keeper",
-    "ai-keeper-": "loaders and keeper",
+    "ai-loader-": "loaders, keeper, replies",
+    "ai-keeper-": "loaders, keeper, replies",
+    "ai-replies-": "loaders, keeper, replies",
     "ai-ONNX": "ONNX Runtime",
     "ai-TF": "TensorFlow",
     "tf_Compute": "TensorFlow",
@@ -127,7 +128,7 @@ def test_as_many_as_documented(start_server, server_kind, settings):
         "MODEL_CHECK", "NO",
     )  # fmt: skip
     raw = server.raw()
-    assert by_owner(server, server_kind) == {"workers": workers, "loaders and keeper": LOADERS + 1}
+    assert by_owner(server, server_kind) == {"workers": workers, "loaders, keeper, replies": LOADERS + 2}
 
     keys = store_everything(raw, 2)
     use_everything(server, keys)

@@ -228,7 +228,7 @@ def thread_bounds(before: Counter[str], engines: Sequence[str]) -> dict[str, int
     bounds = {name: count for name, count in before.items() if not name.startswith("ai-")}
     # Started by the server's allocator when it needs them.
     bounds["jemalloc_bg_thd"] = JEMALLOC_THREADS
-    bounds |= {"ai-CPU": THREADS_PER_QUEUE, "ai-loader": LOADER_THREADS, "ai-keeper": 1}
+    bounds |= {"ai-CPU": THREADS_PER_QUEUE, "ai-loader": LOADER_THREADS, "ai-keeper": 1, "ai-replies": 1}
     for engine in engines:
         bounds |= own_threads(engine)
     if "TORCH" in engines:

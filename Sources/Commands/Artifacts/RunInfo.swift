@@ -19,11 +19,7 @@ enum RunInfo {
         guard let entry = InferenceEngine.shared.directory.entry(for: key.bytes) else { throw .noRunInfo }
         if arguments.consume("RESETSTAT") {
             // The server has only seen that the key may be read.
-            let permissions = context.permissions
-            guard permissions.allow(.overwrite, to: key.bytes) else {
-                permissions.log(denied: key.bytes, .key)
-                throw .keyNotPermitted
-            }
+            try context.permissions.require(.overwrite, to: key.bytes)
             entry.statistics.reset()
             return .ok
         }

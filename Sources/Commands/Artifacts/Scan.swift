@@ -10,7 +10,8 @@ enum Scan {
             summary: "Lists all models with their tags.", complexity: "O(N log N) where N is the number of models",
             since: "1.0.0", arguments: []),
         entry: {
-            runCommand($0, $1, $2) { context, arguments throws(CommandError) in try Scan.run(context, arguments, .model)
+            runCommand($0, $1, $2) { context, arguments throws(CommandError) in
+                try Scan.run(context, arguments, .model)
             }
         })
 

@@ -28,7 +28,7 @@ final class GraphMemory {
 
     /// Keeps what a command has been read with.
     func giveBack() {
-        guard operations.capacity <= Self.keptCapacity, plan.tensors.capacity <= Self.keptCapacity else { return }
+        guard operations.capacity <= Self.keptCapacity, plan.capacity <= Self.keptCapacity else { return }
         operations.removeAll(keepingCapacity: true)
         names.removeAll()
         elements.removeAll(keepingCapacity: true)

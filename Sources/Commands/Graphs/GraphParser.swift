@@ -117,8 +117,7 @@ struct GraphParser {
         let denied =
             read.first { !permissions.allow(.read, to: $0) }
             ?? written.first { !permissions.allow(.readWrite, to: $0) } ?? read.first ?? written[0]
-        permissions.log(denied: denied, .key)
-        throw .keyNotPermitted
+        throw permissions.refusal(of: denied)
     }
 
     private static func clause(_ word: String, _ keys: [[UInt8]]) -> [[UInt8]] {

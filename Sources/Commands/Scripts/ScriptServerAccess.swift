@@ -53,10 +53,10 @@ struct ScriptServerAccess: ScriptServer {
     /// Running a model from a script takes what running it by AI.MODELEXECUTE takes, but for tensors, which are no keys here.
     private func checkRun(of model: [UInt8], _ server: LockedServer) throws(CommandError) {
         let permissions = server.permissions
-        let words = ["ai.modelexecute", "", "inputs", "0", "outputs", "0"].map { Array($0.utf8) }
-        if permissions.allowCommand([words[0], model] + words[2...]) { return }
-        let mayRead = permissions.allow(.read, to: model)
-        permissions.log(denied: mayRead ? words[0] : model, mayRead ? .command : .key)
-        throw mayRead ? .commandNotPermitted("ai.modelexecute", to: server.caller) : .keyNotPermitted
+        let name = "ai.modelexecute"
+        let clauses = ["inputs", "0", "outputs", "0"].map { Array($0.utf8) }
+        if permissions.allowCommand([Array(name.utf8), model] + clauses) { return }
+        try permissions.require(.read, to: model)
+        throw permissions.refusal(ofCommand: name)
     }
 }

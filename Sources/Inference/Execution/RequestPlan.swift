@@ -45,6 +45,9 @@ public struct RequestPlan: Sendable {
         inputSlots.reserveCapacity(capacity)
     }
 
+    /// How much it holds memory for: the most of slots, steps, and inputs of steps.
+    public var capacity: Int { max(tensors.capacity, steps.capacity, inputSlots.capacity) }
+
     /// Adds a tensor; returns its slot.
     public mutating func add(_ tensor: Tensor) -> Int {
         tensors.append(tensor)
