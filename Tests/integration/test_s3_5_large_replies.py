@@ -130,3 +130,15 @@ def test_a_client_that_wants_no_reply(server, raw):
         assert client.read() == OK
         assert client.call("PING").text == "PONG"
     assert not isinstance(raw.call("AI.MODELGET", "m"), Error)
+
+
+def test_deleting_a_model_does_not_wait_for_large_replies(server, raw):
+    """Others wait for what the module does in the background, too."""
+    store_model(raw, "gone", onnx_models.big_weights(8))
+    clients = [server.raw() for _ in range(5)]
+    for client in clients:
+        client.send("AI.TENSORGET", "t", "VALUES")
+    assert raw.call("AI.MODELDEL", "gone") == OK
+    assert sum(client.has_reply(within=0) for client in clients) < len(clients) // 2
+    for client in clients:
+        client.abort()
