@@ -1,5 +1,5 @@
 public import CRedisModule
-internal import Glibc
+public import Glibc
 
 /// One argument of a command: a server string that lives as long as the command runs.
 public struct Argument {
@@ -42,6 +42,8 @@ public struct Argument {
     public func matches(_ keyword: StaticString) -> Bool {
         // Called several times per argument of every command: most words are told apart by their length.
         guard byteCount == keyword.utf8CodeUnitCount, let start else { return false }
+        // Most clients send what the documentation has.
+        if memcmp(start, keyword.utf8Start, byteCount) == 0 { return true }
         for index in 0..<byteCount {
             let byte = UInt8(bitPattern: start[index])
             let upper = byte &- 0x61 < 26 ? byte & ~0x20 : byte

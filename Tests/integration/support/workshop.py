@@ -90,10 +90,16 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def run(command: list[str | Path], environment: dict[str, str]) -> None:
-    # Servers of other tests, which the clients of those wait for, come first.
-    result = subprocess.run(
-        ["nice", *command], env=os.environ | environment, capture_output=True, text=True, timeout=LIMIT_SECONDS
-    )
+    # What packages leave in the folder for temporary files goes as well: some tests look into theirs.
+    with tempfile.TemporaryDirectory(prefix="temporary-", dir=workshop()) as temporary:
+        result = subprocess.run(
+            # Servers of other tests, which the clients of those wait for, come first.
+            ["nice", *command],
+            env=os.environ | environment | {"TMPDIR": temporary},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_SECONDS,
+        )
     assert result.returncode == 0, f"{Path(command[1]).name} failed\n{result.stdout}\n{result.stderr}"
 
 
