@@ -34,7 +34,7 @@ open class BlockedOperation: @unchecked Sendable {
     }
 
     /// A context whose replies become a part of the answer: they follow what ``finish(_:)`` returns, and may be written by any
-    /// thread until ``complete()``. To be freed by the caller. Main thread.
+    /// thread until ``complete()``. To be freed by the caller. Main thread. Nil when there is no client to answer.
     final func makeReplyContext() -> OpaquePointer? {
         client?.makeReplyContext()
     }

@@ -6,6 +6,7 @@ not be written where nobody looks for it: the client is told to send its command
 
 import threading
 
+import numpy as np
 import pytest
 from redis.cluster import key_slot
 
@@ -100,6 +101,24 @@ def test_what_writes_nothing_is_answered(pair):
         eventually(lambda: first.info("clients")["blocked_clients"] == "1", "the run has been taken on")
         move_slot(SLOT, first, second)
         assert client.read() == [OK, OK, OK, [b"200000"]]
+
+
+def test_the_slot_leaves_while_a_large_answer_is_written(pair):
+    """What is written cannot be taken back: that the output is not stored is its last element."""
+    first, second = pair
+    rows = 1 << 21
+    with first.raw() as raw, first.raw() as client, second.raw() as there:
+        set_tensor(raw, name("t"), np.arange(rows), "DOUBLE")
+        store_loop(raw, name("loop"))
+        read = ["|>", "AI.TENSORGET", name("t"), "VALUES"] * 3
+        client.send(*LOOP_DAG[:1], "LOAD", 1, name("t"), *LOOP_DAG[1:], *read)
+        eventually(lambda: raw.call("AI.INFO", name("loop"))[15] == 1, "its run has ended", interval=0.001)
+        move_slot(SLOT, first, second)
+        reply = client.read()
+        assert reply[:3] == [OK] * 3 and [len(values) for values in reply[3:6]] == [rows] * 3
+        assert reply[6:] == [moved(second)]
+        assert raw.call("DBSIZE") == 0
+        assert there.call("EXISTS", name("y")) == 0
 
 
 def test_outputs_of_a_script_that_has_done_something(pair):

@@ -1,4 +1,4 @@
-"""Reference sections 3.2 and 3.5 for replies of many megabytes, which another thread writes while the client waits."""
+"""Reference sections 3.2, 3.5 and 6 for replies of many megabytes, which another thread writes while the client waits."""
 
 import time
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from support import onnx_models
-from support.commands import NO_MODEL, pairs, store_command, store_model, words
-from support.resp import OK, QUEUED, ConnectionClosed, Double, Error
+from support.commands import NO_MODEL, WRONGTYPE, get_tensor, pairs, store_command, store_model, words
+from support.resp import OK, QUEUED, ConnectionClosed, Double, Error, Status, encode_command
 from support.wait import eventually
 
 LARGE = onnx_models.big_weights(12)
 COUNT = 1 << 21
 VALUES = 1 << 15
-KEPT_KEYS = ("m", "t", "v")
+KEPT_KEYS = ("m", "t", "v", "next")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -22,6 +22,7 @@ def stored(module_server):
         store_model(raw, "m", LARGE, "TAG", "v1")
         assert raw.call("AI.TENSORSET", "t", "DOUBLE", COUNT, "BLOB", np.arange(COUNT, dtype=np.float64).tobytes()) == OK
         assert raw.call("AI.TENSORSET", "v", "FLOAT", VALUES, "BLOB", np.arange(VALUES, dtype=np.float32).tobytes()) == OK
+        store_model(raw, "next", onnx_models.add_constant(1))
 
 
 @pytest.mark.parametrize("resp", [2, 3])
@@ -68,8 +69,63 @@ def test_tensors(server, resp):
         assert reply[:5] == [b"dtype", b"DOUBLE", b"shape", [COUNT], b"blob"]
         assert np.array_equal(np.frombuffer(reply[5]), np.arange(COUNT))
         values = raw.call("AI.TENSORGET", "v", "VALUES")
-        numbers = [value.value if isinstance(value, Double) else float(value) for value in values]
-        assert numbers == list(range(VALUES))
+        assert numbers(values) == list(range(VALUES))
+
+
+def numbers(values):
+    return [value.value if isinstance(value, Double) else float(value) for value in values]
+
+
+READ_ALL = "|> AI.TENSORGET t BLOB |> AI.TENSORSET s INT8 1 VALUES 5 |> AI.TENSORGET s VALUES |> AI.TENSORGET v VALUES"
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+def test_graphs_that_run_nothing(server, resp):
+    with server.raw(resp=resp) as raw:
+        blob, stored, small, values = raw.call(*words(f"AI.DAGEXECUTE_RO LOAD 2 t v {READ_ALL}"))
+        assert np.array_equal(np.frombuffer(blob), np.arange(COUNT))
+        assert (stored, numbers(small), numbers(values)) == (OK, [5], list(range(VALUES)))
+
+
+@pytest.mark.parametrize("resp", [2, 3])
+@pytest.mark.parametrize("runs", [1, 12])
+def test_graphs_with_runs(server, resp, runs):
+    """In workers, and after some runs in the main thread."""
+    graph = words("AI.DAGEXECUTE LOAD 1 v PERSIST 1 w |> AI.MODELEXECUTE next INPUTS 1 v OUTPUTS 1 w |> AI.TENSORGET w VALUES")
+    with server.raw(resp=resp) as raw:
+        for _ in range(runs):
+            run, values = raw.call(*graph)
+            assert (run, numbers(values)) == (OK, list(range(1, VALUES + 1)))
+            assert np.array_equal(get_tensor(raw, "w"), np.arange(1, VALUES + 1))
+            assert raw.call("DEL", "w") == 1
+
+
+def test_graphs_whose_outputs_cannot_be_stored(raw):
+    """The error follows what has been written."""
+    assert raw.call("SET", "text", "no tensor") == OK
+    run = "|> AI.MODELEXECUTE next INPUTS 1 v OUTPUTS 1 text |> AI.TENSORGET text VALUES |> AI.TENSORGET t BLOB"
+    for _ in range(12):
+        reply = raw.call(*words(f"AI.DAGEXECUTE LOAD 2 v t PERSIST 1 text {run}"))
+        assert (reply[0], numbers(reply[1]), len(reply[2])) == (OK, list(range(1, VALUES + 1)), 8 * COUNT)
+        assert reply[3:] == [WRONGTYPE]
+    assert raw.call("GET", "text") == b"no tensor"
+    assert raw.call("DEL", "text") == 1
+
+
+def test_graphs_with_a_run_that_fails(raw):
+    """What comes before it is there, what comes after it is not."""
+    run = "|> AI.MODELEXECUTE next INPUTS 1 t OUTPUTS 1 w"
+    reply = raw.call(*words(f"AI.DAGEXECUTE_RO LOAD 1 t |> AI.TENSORGET t BLOB {run} |> AI.TENSORGET w VALUES"))
+    assert len(reply[0]) == 8 * COUNT and isinstance(reply[1], Error) and reply[2] == Status("NA")
+
+
+def test_others_do_not_wait_for_graphs(server, raw):
+    with server.raw() as client:
+        client.send(*words("AI.DAGEXECUTE_RO LOAD 1 t |> AI.TENSORGET t VALUES"))
+        eventually(lambda: server.info("clients")["blocked_clients"] == "1", "it is being written", interval=0.001)
+        assert raw.call("PING").text == "PONG"
+        assert not client.has_reply(within=0)
+        client.abort()
 
 
 def test_the_order_of_a_pipeline(raw):
@@ -103,7 +159,8 @@ def test_clients_that_leave(server, raw):
     empty = server.used_memory()
     for round_number in range(60):
         client = server.raw()
-        client.send_bytes(b"".join(b"*3\r\n$11\r\nAI.MODELGET\r\n$1\r\nm\r\n$4\r\nBLOB\r\n" for _ in range(3)))
+        graph = words("AI.DAGEXECUTE_RO LOAD 1 v |> AI.MODELEXECUTE next INPUTS 1 v OUTPUTS 1 w |> AI.TENSORGET w VALUES")
+        client.send_bytes(2 * (encode_command("AI.MODELGET", "m", "BLOB") + encode_command(*graph)))
         time.sleep(0.0005 * (round_number % 12))
         client.abort()
     eventually(lambda: server.used_memory() < empty + 1_000_000, "the memory is given back")

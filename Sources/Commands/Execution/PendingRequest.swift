@@ -26,6 +26,10 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
     private let concernsClientOnly: Bool
     private let hasOutputs: Bool
     private var request: InferenceRequest?
+    /// What the request has led to, once it has ended.
+    private var outcome: InferenceRequest.Outcome?
+    /// Whether the answer's elements have been written by another thread.
+    private var hasWrittenElements = false
 
     /// Carries `plan` out, and blocks the client of `context` until that has been done. Takes what the plan holds.
     static func start(
@@ -33,7 +37,15 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
         _ context: CommandContext
     ) throws(CommandError) -> Reply {
         let engine = InferenceEngine.shared
-        if let outcome = engine.carryOutInline(&plan) { return try finish(outcome, outputs, answer, context) }
+        if let outcome = engine.carryOutInline(&plan) {
+            switch answer {
+            case .status: return try finish(outcome, outputs, context)
+            case .elements(let elements):
+                let lateError = finishGraph(outcome, outputs, context)
+                let reply = GraphReply(elements, outcome, lateError: lateError)
+                return reply.isLarge ? context.replyInBackground(reply) : .encoded(RecycledGraphReply(reply))
+            }
+        }
         let operation = PendingRequest(plan, outputs: outputs, answer: answer)
         operation.effects = effects
         let request = InferenceRequest(plan, timeout: timeout, receiver: operation)
@@ -53,7 +65,13 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
     }
 
     func requestDidEnd(_ request: InferenceRequest) {
-        complete()
+        let outcome = request.takeOutcome()
+        self.outcome = outcome
+        guard case .elements(let elements) = answer, outcome.ending == .completed else { return complete() }
+        let reply = GraphReply(elements, outcome)
+        guard reply.isLarge else { return complete() }
+        hasWrittenElements = true
+        complete(writing: reply.body)
     }
 
     override var isCancelledByDisconnect: Bool { concernsClientOnly }
@@ -72,13 +90,31 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
         }
         let answer = answer
         self.answer = .status
-        guard let outcome = request.take()?.takeOutcome() else { throw CommandError("ERR Generic error") }
+        guard let outcome = outcome.take() else { throw CommandError("ERR Generic error") }
         switch outcome.ending {
-        case .completed:
-            try checkOwnership(outcome, context)
-            return try Self.finish(outcome, outputs, answer, context)
+        case .completed: return try finish(outcome, answer, context)
         case .timedOut: return .status("TIMEDOUT")
         case .cancelled: throw CommandError("ERR Generic error")
+        }
+    }
+
+    private func finish(
+        _ outcome: InferenceRequest.Outcome, _ answer: Answer, _ context: CommandContext
+    ) throws(CommandError) -> Reply {
+        switch answer {
+        case .status:
+            try checkOwnership(outcome, context)
+            return try Self.finish(outcome, outputs, context)
+        case .elements(let elements) where hasWrittenElements:
+            var lateError: CommandError?
+            do throws(CommandError) { try checkOwnership(outcome, context) } catch { lateError = error }
+            lateError = lateError ?? Self.finishGraph(outcome, outputs, context)
+            if let lateError { context.appendToWrittenReply(lateError) }
+            return .encoded(GraphReply.Header(count: elements.count + (lateError == nil ? 0 : 1)))
+        case .elements(let elements):
+            try checkOwnership(outcome, context)
+            let lateError = Self.finishGraph(outcome, outputs, context)
+            return .encoded(RecycledGraphReply(GraphReply(elements, outcome, lateError: lateError)))
         }
     }
 
@@ -100,21 +136,25 @@ final class PendingRequest: BlockedOperation, InferenceRequest.Receiver, @unchec
         }
     }
 
+    /// For one model or script: OK, or the error.
     private static func finish(
-        _ outcome: InferenceRequest.Outcome, _ outputs: [Output], _ answer: Answer, _ context: CommandContext
+        _ outcome: InferenceRequest.Outcome, _ outputs: [Output], _ context: CommandContext
     ) throws(CommandError) -> Reply {
-        let error = outcome.firstError
-        switch answer {
-        case .status:
-            if let error { throw CommandError(error) }
+        if let error = outcome.firstError { throw CommandError(error) }
+        try write(outcome.tensors, to: outputs, context)
+        return .ok
+    }
+
+    /// For a DAG, whose errors stand in its answer: returns why outputs could not be stored.
+    private static func finishGraph(
+        _ outcome: InferenceRequest.Outcome, _ outputs: [Output], _ context: CommandContext
+    ) -> CommandError? {
+        guard outcome.firstError == nil else { return nil }
+        do throws(CommandError) {
             try write(outcome.tensors, to: outputs, context)
-            return .ok
-        case .elements(let elements):
-            var lateError: CommandError?
-            if error == nil {
-                do throws(CommandError) { try write(outcome.tensors, to: outputs, context) } catch { lateError = error }
-            }
-            return .encoded(GraphReply(elements, outcome, lateError: lateError))
+            return nil
+        } catch {
+            return error
         }
     }
 
