@@ -75,7 +75,9 @@ private struct ModelReply: ReplyEncodable {
     private func encodeBlob(into reply: ReplyWriter) {
         let blob = model.definition.blob
         guard blob.byteCount >= modelChunkSize.value else { return blob.withContiguousBytes { reply.bulk($0) } }
-        reply.array(blob.pieceCount(of: blob.pieceSize))
-        blob.forEachPiece(of: blob.pieceSize) { reply.bulk($0) }
+        // Looked up once: the setting may change while another thread writes.
+        let size = blob.pieceSize
+        reply.array(blob.pieceCount(of: size))
+        blob.forEachPiece(of: size) { reply.bulk($0) }
     }
 }
