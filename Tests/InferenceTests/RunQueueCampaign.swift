@@ -54,7 +54,7 @@ import Testing
                 queue.steps[step].request.cancel()
                 cancelled.insert(step)
                 return sweep()
-            case 18: return sweep()
+            case 18: return random.isOne(in: 2) ? sweep() : takeBatch(&random)
             default:
                 for _ in 0..<4 { if let difference = next() { return difference } }
             }
@@ -83,6 +83,16 @@ import Testing
             }
             if seen == nil, let deadline = queue.queue.deadline, deadline <= queue.now {
                 return "nothing to run, but the deadline has passed"
+            }
+            return differenceOfDropped()
+        }
+
+        private mutating func takeBatch(_ random: inout SeededGenerator) -> String? {
+            let limit = Int.random(in: 1...8, using: &random)
+            let seen = queue.takeBatch(rowLimit: limit)
+            let expected = naive.takeBatch(queue.now.nanoseconds, cancelled, rowLimit: limit)
+            guard seen == expected else {
+                return "taking a batch gave \(String(describing: seen)), not \(String(describing: expected))"
             }
             return differenceOfDropped()
         }
@@ -213,6 +223,18 @@ private struct NaiveQueue {
             guard entries[number] != nil else { continue }
             guard !isDue(number, now) else { return entries.removeValue(forKey: number)?.items.map(\.step) }
             aside.append(number)
+        }
+        return nil
+    }
+
+    mutating func takeBatch(_ now: Int, _ cancelled: Set<Int>, rowLimit: Int) -> [Int]? {
+        while let number = line.first, entries[number]?.batches == true {
+            drop(from: number, now, cancelled)
+            guard let entry = entries[number], let first = entry.items.first else { continue }
+            let isLargeEnough = entry.isClosed || entry.rows >= rules[first.model].minimumSize
+            guard isLargeEnough, entry.rows <= rowLimit else { return nil }
+            line.removeFirst()
+            return entries.removeValue(forKey: number)?.items.map(\.step)
         }
         return nil
     }

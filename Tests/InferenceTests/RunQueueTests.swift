@@ -375,6 +375,35 @@ import Testing
         #expect(queue.queue.isEmpty && queue.queue.stepCount == 0)
     }
 
+    @Test mutating func `only a batch is taken that stands first and is wanted`() throws {
+        let (model, plain) = (try queue.model(.init(size: 4, minimum: 2)), try queue.model(.init()))
+        #expect(queue.takeBatch() == nil)
+        try queue.add(model)
+        #expect(queue.takeBatch() == nil)
+        try queue.add(model)
+        #expect(queue.takeBatch(rowLimit: 1) == nil)
+        #expect(queue.takeBatch() == [0, 1])
+        try queue.add(plain)
+        for _ in 0..<2 { try queue.add(model) }
+        #expect(queue.takeBatch() == nil)
+        #expect([queue.next(), queue.next(), queue.next()] == [[2], [3, 4], nil])
+    }
+
+    @Test(arguments: [0, 1])
+    mutating func `a batch that is taken when its members' time has run out leaves what stands behind it`(
+        lasting: Int
+    ) throws {
+        let (model, plain) = (try queue.model(.init(size: 4, minimum: 2)), try queue.model(.init()))
+        try queue.add(model, timeout: 5)
+        try queue.add(model, timeout: lasting == 0 ? 5 : nil)
+        try queue.add(plain)
+        queue.advance(milliseconds: 6)
+        #expect(queue.takeBatch() == nil)
+        #expect(queue.dropped().map(\.step) == Array(0..<2 - lasting))
+        #expect(queue.queue.stepCount == 1 + lasting)
+        #expect(queue.next() == [2])
+    }
+
     @Test(arguments: [.max, .max / 1_000_000, Int.max / 2])
     mutating func `times beyond all clocks are never`(timeout: Int) throws {
         let model = try queue.model(.init(size: 8, minimum: 4, timeout: timeout))

@@ -86,12 +86,6 @@ struct RunQueue {
         return isEarlier
     }
 
-    /// What stands first, if it is a batch that is large enough.
-    var nextBatch: Batch? {
-        guard case .batch(let batch) = jobs.first, batch.isLargeEnough else { return nil }
-        return batch
-    }
-
     /// What is to be run now; nil when there is nothing.
     mutating func next(_ now: Instant) -> Job? {
         // First of all: there may be no end of other jobs.
@@ -114,6 +108,23 @@ struct RunQueue {
                     putAside(batch)
                 }
             }
+        }
+        return nil
+    }
+
+    /// What stands first, if it is a batch that is large enough and that `isWanted`; nil, and nothing taken, if it is something
+    /// else.
+    mutating func takeBatch(_ now: Instant, where isWanted: (Batch) -> Bool) -> Batch? {
+        while case .batch(let batch) = jobs.first {
+            dropMembers(of: batch, now)
+            guard !batch.members.isEmpty else {
+                close(batch)
+                jobs.removeFirst()
+                continue
+            }
+            guard batch.isLargeEnough, isWanted(batch) else { return nil }
+            _ = take(jobs.removeFirst())
+            return batch
         }
         return nil
     }

@@ -166,10 +166,9 @@ public final class DeviceQueue: @unchecked Sendable {
     /// The next job, for a caller that runs it itself: if it is a batch that `isWanted`.
     func takeBatch(_ isWanted: (Batch) -> Bool) -> Batch? {
         let (taken, dropped) = lock.withLock { () -> (Batch?, [(step: ReadyStep, reason: InferenceRequest.Ending)]) in
-            guard !isStopping, let next = waiting.nextBatch,
-                isWanted(next),
-                case .batch(let batch) = waiting.next(clock.now())
-            else { return (nil, takeDropped()) }
+            guard !isStopping, let batch = waiting.takeBatch(clock.now(), where: isWanted) else {
+                return (nil, takeDropped())
+            }
             count(batch)
             return (batch, takeDropped())
         }

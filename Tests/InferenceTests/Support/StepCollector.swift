@@ -78,6 +78,11 @@ struct NumberedQueue {
         queue.next(now)?.steps.map(number)
     }
 
+    /// The steps of the batch that stands first, if it is one and has at most so many rows.
+    mutating func takeBatch(rowLimit: Int = .max) -> [Int]? {
+        queue.takeBatch(now) { $0.rowCount <= rowLimit }?.members.map(number)
+    }
+
     /// What is run next.
     mutating func nextJob() -> RunQueue.Job? {
         queue.next(now)
