@@ -23,7 +23,7 @@ from support.commands import execute_command, pairs, store_command
 from support.resp import OK, Argument, ConnectionClosed, ProtocolViolation
 from support.server import Server
 
-from reliability.batching_models import Batching, kinds_of, orders_of
+from reliability.batching_models import SIZES, Batching, kinds_of, orders_of
 from reliability.batching_requests import Outcome, Request, Stored, WrongAnswer
 from reliability.command_campaign import post_mortem
 from reliability.each_server import campaign_parser, on_each_server
@@ -157,11 +157,14 @@ class _Worker:
         return dict(models)
 
     def run(self) -> None:
-        for _ in range(self._task.rounds):
-            self._round()
+        for number in range(self._task.rounds):
+            names = self._random.choices(list(self._models), k=HOT_MODELS)
+            if number == 0 and SIZES in self._models:
+                # Short campaigns see how many run together as well.
+                names[0] = SIZES
+            self._round([self._random.choice(self._models[name]) for name in names])
 
-    def _round(self) -> None:
-        hot = [self._random.choice(self._models[self._random.choice(list(self._models))]) for _ in range(HOT_MODELS)]
+    def _round(self, hot: list[Stored]) -> None:
         requests = [self._requests(hot, connection) for connection in range(self._task.clients)]
         commands = [[command for request in own for command in request.commands] for own in requests]
         slow = self._random.random() < SLOW_SHARE
