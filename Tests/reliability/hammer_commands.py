@@ -48,7 +48,8 @@ MODULE_ARGS = (
 PING_PACE_SECONDS = 0.05
 PING_BOUND_SECONDS = 2.0
 USED_MEMORY_TOLERANCE_BYTES = 300_000
-# Valkey keeps some hundred kilobytes from some moment on, which may come late in a short run.
+# Valkey's counter rises once or twice by some hundred kilobytes, though what is allocated is the same: that may come late in a
+# short run.
 FURTHER_PHASES = 3
 _CALL_FROM_LUA = "return redis.pcall(unpack(ARGV))"
 _LUA_ARGUMENT_LIMIT = 1000
