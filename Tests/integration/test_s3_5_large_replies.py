@@ -47,13 +47,14 @@ def test_chunks_of_another_size_from_now_on(server, raw):
     """The size may change at any moment while a reply is written."""
     sizes = [["AI.CONFIG", "MODEL_CHUNK_SIZE", size] for size in (700, 1_000_000)]
     assert raw.call(*sizes[0]) == OK
-    with server.raw() as client:
-        for _ in range(30):
-            client.send("AI.MODELGET", "m", "BLOB")
-            assert raw.pipeline(20 * sizes) == [OK] * 40
-            chunks = client.read()
-            assert b"".join(chunks) == LARGE
-    raw.call("AI.CONFIG", "MODEL_CHUNK_SIZE", 535822336)
+    try:
+        with server.raw() as client:
+            for _ in range(30):
+                client.send("AI.MODELGET", "m", "BLOB")
+                assert raw.pipeline(20 * sizes) == [OK] * 40
+                assert b"".join(client.read()) == LARGE
+    finally:
+        raw.call("AI.CONFIG", "MODEL_CHUNK_SIZE", 535822336)
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
