@@ -21,6 +21,7 @@ SHARDS = 3
 NOKEY = Status("NOKEY")
 SLOTS = 16384
 FORM_TIMEOUT_SECONDS = 30.0
+AGREEMENT_TIMEOUT_SECONDS = 30.0
 # Nobody fails over by accident: a node that was slow for a moment must not make the others say that the cluster is down.
 NODE_TIMEOUT_MILLISECONDS = 15000
 
@@ -208,8 +209,32 @@ def identity_of(node: Server) -> bytes:
         return raw.call("CLUSTER", "MYID")
 
 
+def primaries_seen_by(node: Server) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """For each primary, by its name, its configuration epoch and the slots it owns, as this node has heard of them."""
+    with node.raw() as raw:
+        lines = [line.split() for line in raw.call("CLUSTER", "NODES").decode().splitlines()]
+    # name, address, flags, primary, times of ping and pong, epoch, link, slots; in brackets slots on their way
+    return {
+        words[0]: (words[6], tuple(word for word in words[8:] if not word.startswith("[")))
+        for words in lines
+        if "master" in words[2]
+    }
+
+
+def agree(first: Server, second: Server) -> None:
+    """Wait until both nodes have heard of the last changes of each other.
+
+    Who takes a slot over gets an epoch above all that it knows of. A higher one that is still on its way to it, from the owner
+    before, would take the slot back as soon as it arrives.
+    """
+    eventually(
+        lambda: primaries_seen_by(first) == primaries_seen_by(second), "the nodes agree", AGREEMENT_TIMEOUT_SECONDS
+    )
+
+
 def open_slot(slot: int, source: Server, target: Server) -> None:
     """Begin to move a slot, as redis-cli does it: new keys go to the target, clients are redirected there one by one."""
+    agree(source, target)
     with source.raw() as source_raw, target.raw() as target_raw:
         assert target_raw.call("CLUSTER", "SETSLOT", slot, "IMPORTING", identity_of(source)) == OK
         assert source_raw.call("CLUSTER", "SETSLOT", slot, "MIGRATING", identity_of(target)) == OK
