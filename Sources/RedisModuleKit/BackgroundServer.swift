@@ -93,7 +93,7 @@ public struct BackgroundServer: Sendable {
 
 /// The server while the calling thread holds its lock.
 public struct LockedServer {
-    private let raw: OpaquePointer
+    let raw: OpaquePointer
     public let caller: Caller
 
     fileprivate init(raw: OpaquePointer, caller: Caller) {
@@ -119,9 +119,10 @@ public struct LockedServer {
     /// - Throws: the text of an error reply, or of the reason for which the command is not run.
     public func call(_ words: [UnsafeRawBufferPointer], _ body: (CallReply) -> Void) throws(CommandError) {
         guard let name = words.first else { throw CommandError(Self.text(of: EINVAL)) }
-        let arguments = words.dropFirst().map { string($0) }
-        let (raw, error) = call(String(decoding: name, as: UTF8.self), arguments)
-        for argument in arguments { RedisModule_FreeString(nil, argument) }
+        var strings: [OpaquePointer?] = words.map { string($0) }
+        defer { for string in strings { RedisModule_FreeString(nil, string) } }
+        try checkSlots(of: &strings)
+        let (raw, error) = call(String(decoding: name, as: UTF8.self), &strings)
         guard let raw else { throw CommandError(Self.text(of: error)) }
         let reply = CallReply(raw: raw)
         let errorText = reply.errorText.map { Self.refusal($0, error) ?? $0 }
@@ -145,15 +146,14 @@ public struct LockedServer {
         return flags.hasElement("readonly") && !flags.hasElement("may_replicate")
     }
 
-    /// The server's reply, or nil and a number of the system's errors.
-    private func call(_ name: String, _ arguments: [OpaquePointer]) -> (reply: OpaquePointer?, error: Int32) {
-        var pointers: [OpaquePointer?] = arguments
+    /// The server's reply to `words`, the first of which is `name`, or nil and a number of the system's errors.
+    private func call(_ name: String, _ words: inout [OpaquePointer?]) -> (reply: OpaquePointer?, error: Int32) {
         var error: Int32 = 0
         // `!` replicates, `S` refuses what is refused to the server's scripts, such as SHUTDOWN, and `E` has refusals as
         // replies: without it Valkey 9.1 looks for the text of a refusal, and dies. `C` asks the access control list.
         let format = caller == .server ? "!SEv" : "!SECv"
-        let reply = pointers.withUnsafeMutableBufferPointer {
-            RedisModule_CallVector(raw, name, format, $0.baseAddress, $0.count, &error)
+        let reply = words.withUnsafeMutableBufferPointer {
+            RedisModule_CallVector(raw, name, format, $0.baseAddress?.advanced(by: 1), $0.count - 1, &error)
         }
         return (reply, error)
     }

@@ -7,15 +7,7 @@ internal import Glibc
 
 extension CommandContext {
     /// Whether the server is a node of a cluster, which it is from its start on, or never.
-    public var isInCluster: Bool {
-        if let isOn = Self.clusterMode { return isOn }
-        let isOn = flags.contains(.cluster)
-        Self.clusterMode = isOn
-        return isOn
-    }
-
-    /// Found out once: results ask for it.
-    nonisolated(unsafe) private static var clusterMode: Bool?
+    public var isInCluster: Bool { ClusterNode.isHere(raw) }
 
     /// Refuses to go on with a blocked command that is about to change `key`, as the server would if the client sent
     /// `command` for it now: with the error that makes clients send theirs again, elsewhere or later. Nothing is run.
@@ -33,10 +25,54 @@ extension CommandContext {
         defer { RedisModule_FreeThreadSafeContext(detached) }
         try ClusterNode(context: detached, client: raw).check(key, "DEL")
     }
+
+    /// Whether scripts of the client reach `key` on this node at the moment.
+    public func scriptsReach(_ key: ServerString) -> Bool {
+        (try? checkOwnershipForScripts(of: key)) != nil
+    }
 }
 
-/// The cluster as the node that the module runs in sees it. Main thread only.
+extension LockedServer {
+    /// Whether scripts on this node reach `key`: not while its slot arrives, is another's, or the cluster is down.
+    public func serves(_ key: ServerString) -> Bool {
+        ClusterNode(context: raw, client: raw).serves(key)
+    }
+
+    /// Refuses a command, given with its name, whose keys are not all of one slot, in the server's words.
+    ///
+    /// Valkey 9.1 must not see one from a module: it remembers that the command was refused, and from then on refuses all that
+    /// modules ask it to run.
+    func checkSlots(of words: inout [OpaquePointer?]) throws(CommandError) {
+        guard ClusterNode.isHere(raw) else { return }
+        var count: Int32 = 0
+        let keys = words.withUnsafeMutableBufferPointer {
+            RedisModule_GetCommandKeys(raw, $0.baseAddress, Int32(clamping: $0.count), &count)
+        }
+        guard let keys else { return }
+        defer { RedisModule_Free(keys) }
+        var slot: Int?
+        for key in UnsafeBufferPointer(start: keys, count: Int(count)) {
+            guard let key = words[Int(key)] else { continue }
+            let other = Argument(raw: key).withBytes(KeySlot.of)
+            guard other == slot ?? other else { throw .keyIsNotLocal }
+            slot = other
+        }
+    }
+}
+
+/// The cluster as the node that the module runs in sees it. Main thread, or while the server's lock is held.
 private struct ClusterNode {
+    /// Whether the server is one, which it is from its start on, or never.
+    static func isHere(_ context: OpaquePointer) -> Bool {
+        if let isOn { return isOn }
+        let found = ContextFlags(rawValue: RedisModule_GetContextFlags(context)).contains(.cluster)
+        isOn = found
+        return found
+    }
+
+    /// Found out once: results ask for it.
+    nonisolated(unsafe) private static var isOn: Bool?
+
     /// On whose behalf the server is asked.
     let context: OpaquePointer
     /// Whom the answer is for.
@@ -48,6 +84,13 @@ private struct ClusterNode {
         case EROFS: throw .clusterIsReadOnly
         case EPERM: throw redirection(for: key)
         default: return
+        }
+    }
+
+    func serves(_ key: ServerString) -> Bool {
+        switch refusal(of: "DEL", on: key) {
+        case ENETDOWN, EROFS, EPERM: false
+        default: true
         }
     }
 
@@ -80,7 +123,7 @@ private struct ClusterNode {
 
     /// Where the client finds the slot of `key`. A slot of this node is on its way: the client is to try again.
     private func redirection(for key: ServerString) -> CommandError {
-        guard let slot = slot(of: key) else { return .slotIsMoving }
+        let slot = key.withBytes(KeySlot.of)
         return Self.recent.error(for: slot, isTLS: clientUsesTLS) { lookUp(slot) }
     }
 
@@ -100,15 +143,6 @@ private struct ClusterNode {
             let port = primary[clientUsesTLS ? "tls-port" : "port"]?.integer, primary["id"]?.text != ownID
         else { return .slotIsMoving }
         return .moved(slot, host: primary["endpoint"]?.text ?? "", port: port)
-    }
-
-    private func slot(of key: ServerString) -> Int? {
-        var line = CommandLine(capacity: 2)
-        line.append("KEYSLOT")
-        line.append(key)
-        guard let raw = call("CLUSTER", line, format: "Ev").reply else { return nil }
-        defer { RedisModule_FreeCallReply(raw) }
-        return CallReply(raw: raw).integer
     }
 
     private var ownID: String? {
@@ -196,7 +230,9 @@ extension CommandError {
     fileprivate static let clusterIsReadOnly = CommandError(
         "CLUSTERDOWN The cluster is down and only accepts read commands")
     fileprivate static let slotIsUnassigned = CommandError("CLUSTERDOWN Hash slot not served")
-    fileprivate static let slotIsMoving = CommandError("TRYAGAIN Multiple keys request during rehashing of slot")
+    fileprivate static let keyIsNotLocal = CommandError("ERR Attempted to access a non local key in a cluster node")
+    /// The client is to send its command again, here or elsewhere.
+    public static let slotIsMoving = CommandError("TRYAGAIN Multiple keys request during rehashing of slot")
 
     fileprivate static func moved(_ slot: Int, host: String, port: Int) -> CommandError {
         CommandError("MOVED \(slot) \(host):\(port)")

@@ -5,6 +5,7 @@ first.
 """
 
 import asyncio
+from itertools import combinations
 
 import pytest
 import redis
@@ -27,6 +28,11 @@ def add(tensors: List[Tensor], keys: List[str], args: List[str]):
 
 def count(tensors: List[Tensor], keys: List[str], args: List[str]):
     return torch.tensor(int(str(redis.execute("INCR", args[0]))))
+
+def set_two(tensors: List[Tensor], keys: List[str], args: List[str]):
+    redis.execute("PING")
+    redis.execute("MSET", args[0], "1", args[1], "1")
+    return torch.tensor(1)
 
 def run(tensors: List[Tensor], keys: List[str], args: List[str]):
     return redisAI.model_execute(args[0], tensors, 1)[0]
@@ -52,7 +58,7 @@ def raw(module_cluster):
     raw = module_cluster.nodes[0].raw()
     if raw.call("EXISTS", *stored) < len(stored):
         store_model(raw, stored[0], MODEL)
-        store_script(raw, stored[1], SCRIPT, "add", "count", "run")
+        store_script(raw, stored[1], SCRIPT, "add", "count", "set_two", "run")
         set_tensor(raw, stored[2], [1])
     return raw
 
@@ -169,6 +175,32 @@ def test_a_script_cannot_touch_keys_of_another_shard(raw, module_cluster):
     assert raw.call("EXISTS", f"{{{A}}}y") == 0
     assert module_cluster.nodes[1].raw().call("DBSIZE") == 0
     assert raw.call("DBSIZE") == 3
+
+
+# Without a hash tag, with one, and with what looks like one.
+FORMS = ["{}", "{{{}}}", "{{}}{}", "{{{}", "{}}}{{", "a{{{}}}b", "}}{{{}}}{{x}}", "{{{{{}}}}}", "{{{}}}{{y}}", "ä{}", "a b{{{}}}"]
+KEYS = [key for number in range(150) for key in (form.format(number) for form in FORMS) if shard_of(key) == 0]
+
+
+def test_the_keys_of_a_scripts_command_have_one_slot(raw):
+    """The server's own rule. Who names others gets an error, and nothing else comes of it: not for later commands either."""
+    pairs = list(zip(KEYS, KEYS[1:], strict=False))
+    pairs += [(first, second) for first, second in combinations(KEYS, 2) if have_one_slot(first, second)]
+    assert {have_one_slot(*pair) for pair in pairs} == {True, False}
+    for first, second in pairs:
+        reply = raw.call(*script_command(f"{{{A}}}s", "set_two", [], [f"{{{A}}}y"], args=[first, second]))
+        if have_one_slot(first, second):
+            assert reply == OK and raw.call("DEL", first, second) == len({first, second})
+        else:
+            assert "ERR Attempted to access a non local key in a cluster node" in reply.text, (first, second)
+            assert raw.call("EXISTS", first) == raw.call("EXISTS", second) == 0
+    run = execute_command(f"{{{A}}}m", [f"{{{A}}}x"], [f"{{{A}}}y"])
+    assert raw.call(*run) == OK
+    store_model(raw, f"{{{A}}}n", MODEL)
+
+
+def have_one_slot(first, second):
+    return key_slot(first.encode()) == key_slot(second.encode())
 
 
 def test_a_script_uses_keys_of_its_shard(raw):

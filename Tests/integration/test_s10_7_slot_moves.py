@@ -5,13 +5,14 @@ not be written where nobody looks for it: the client is told to send its command
 """
 
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from redis.cluster import key_slot
 
 from support import onnx_models
-from support.cluster import agree, close_slot, migrate_keys, move_slot, open_slot, tag_of
+from support.cluster import agree, close_slot, migrate_keys, move_slot, open_slot, shard_of, tag_of
 from support.commands import execute_command, get_tensor, set_tensor, store_command, store_model
 from support.long_runs import loop_command, store_loop
 from support.resp import OK, Error
@@ -20,6 +21,8 @@ from support.wait import eventually
 
 A = tag_of(0)
 SLOT = key_slot(A.encode())
+# Of another slot of the first shard, which stays there.
+OTHER = next(tag for tag in map(str, range(1000)) if shard_of(tag) == 0 and key_slot(tag.encode()) != SLOT)
 TRYAGAIN = Error("TRYAGAIN Multiple keys request during rehashing of slot")
 
 
@@ -162,6 +165,85 @@ def test_the_slot_leaves_during_a_script(pair, before):
         arguments["args"] = [0, 0]
         assert there.call(*script_command(name("s"), "count", [], [name("y")], **arguments)) == OK
         assert there.call("AI.TENSORGET", name("y"), "VALUES") == [before + 1]
+
+
+# Does nothing for some tenths of a second, and then reads.
+READ_LATE = """
+def read(tensors: List[Tensor], keys: List[str], args: List[str]):
+    steps = 0
+    for _ in range(int(args[0])):
+        steps += 1
+    redis.execute("GET", keys[0])
+    return torch.tensor([steps])
+"""
+
+
+@contextmanager
+def lost(node, slot):
+    """Within the block the node does not have the slot, which nobody else gets, and works on without it."""
+    with node.raw() as raw:
+        assert raw.call("CONFIG", "SET", "cluster-require-full-coverage", "no") == OK
+        try:
+            assert raw.call("CLUSTER", "DELSLOTS", slot) == OK
+            yield
+            assert raw.call("CLUSTER", "ADDSLOTS", slot) == OK
+        finally:
+            assert raw.call("CONFIG", "SET", "cluster-require-full-coverage", "yes") == OK
+
+
+@contextmanager
+def paused(node):
+    """Within the block results wait. What a client reads does not, nor what a script reads."""
+    with node.raw() as raw:
+        assert raw.call("CLIENT", "PAUSE", 60_000, "WRITE") == OK
+        try:
+            yield
+        finally:
+            assert raw.call("CLIENT", "UNPAUSE") == OK
+
+
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_the_slot_is_back_when_a_script_is_answered(pair, in_graph):
+    """The script's command was refused while the slot was away. Nothing has been done, so the client is to try again."""
+    first, _ = pair
+    script = script_command(name("s"), "read", [], [name("y")], keys=[name("k")], args=[1_000_000])
+    loop, inputs = f"{{{OTHER}}}loop", [f"{{{OTHER}}}loop:{length}" for length in ("tiny", "x")]
+    with first.raw() as raw, first.raw() as client:
+        store_script(raw, name("s"), READ_LATE, "read")
+        store_loop(raw, loop)
+        client.send(*(dag(script, persist=[name("y")]) if in_graph else script))
+        eventually(lambda: first.info("clients")["blocked_clients"] == "1", "the script has been taken on")
+        with paused(first):
+            with lost(first, SLOT):
+                # First come, first served: when this has been answered the script has ended.
+                run = execute_command(loop, inputs, ["n"])
+                assert raw.call("AI.DAGEXECUTE_RO", "LOAD", 2, *inputs, "|>", *run) == [OK]
+            assert not client.has_reply(within=0)
+        assert client.read() == TRYAGAIN
+        assert raw.call("EXISTS", name("y")) == 0
+
+
+def test_the_slot_leaves_during_a_script_of_a_dag(pair):
+    """Its KEYS count as those of AI.SCRIPTEXECUTE do."""
+    first, second = pair
+    script = script_command(name("s"), "read", [], ["y"], keys=[name("k")], args=[1_000_000])
+    with first.raw() as raw, first.raw() as client, second.raw() as there:
+        store_script(raw, name("s"), READ_LATE, "read")
+        client.send(*dag(script))
+        eventually(lambda: first.info("clients")["blocked_clients"] == "1", "the script has been taken on")
+        move_slot(SLOT, first, second)
+        assert client.read() == moved(second)
+        assert there.call(*dag(script)) == [OK]
+
+
+def test_a_script_of_a_dag_with_a_key_elsewhere(pair):
+    """To send the client to the key's node would not help: the script is not there."""
+    first, _ = pair
+    script = script_command(name("s"), "read", [], ["y"], keys=[f"{{{tag_of(1)}}}k"], args=[0])
+    with first.raw() as raw:
+        store_script(raw, name("s"), READ_LATE, "read")
+        (error,) = raw.call(*dag(script))
+        assert "non local key" in error.text, error
 
 
 @pytest.mark.parametrize(

@@ -299,6 +299,8 @@ typedef struct RedisModuleCommandInfo {
     X(RedisModuleCallReply *, CallReplyArrayElement, (RedisModuleCallReply * reply, size_t index), (reply, index))    \
     X(const char *, CallReplyStringPtr, (RedisModuleCallReply * reply, size_t *length), (reply, length))              \
     /* Clusters */                                                                                                    \
+    X(int *, GetCommandKeys, (RedisModuleCtx * ctx, RedisModuleString * *words, int count, int *key_count),           \
+      (ctx, words, count, key_count))                                                                                 \
     X(const char *, GetMyClusterID, (void), ())                                                                       \
     X(int, GetClientInfoById, (void *info, uint64_t client), (info, client))                                          \
     X(long long, Milliseconds, (void), ())                                                                            \

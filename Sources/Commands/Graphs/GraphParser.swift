@@ -186,7 +186,7 @@ struct GraphParser {
         }
         let clause = try parse(&operation, .graph)
         let script = try context.script(at: key)
-        if effects == nil { effects = ScriptEffects(context) }
+        if effects == nil { effects = ScriptEffects(context, ofGraph: memory.operations) }
         addStep(
             .script(script, clause.call(function, context, effects)), inputs: clause.inputs, outputs: clause.outputs)
     }

@@ -16,9 +16,14 @@ struct ScriptServerAccess: ScriptServer {
     func execute(_ words: [UnsafeRawBufferPointer], reply: any ScriptReplyWriter) throws(InferenceError) {
         do throws(CommandError) {
             try server.withLock(for: words.first ?? .init(start: nil, count: 0)) { server throws(CommandError) in
-                try server.call(words) {
-                    effects?.note()
-                    write($0, to: reply)
+                do throws(CommandError) {
+                    try server.call(words) {
+                        effects?.note()
+                        write($0, to: reply)
+                    }
+                } catch {
+                    effects?.noteFailure(server)
+                    throw error
                 }
             }
         } catch {
