@@ -51,8 +51,9 @@ extension LockedServer {
         guard let keys else { return }
         defer { RedisModule_Free(keys) }
         var slot: Int?
-        for key in UnsafeBufferPointer(start: keys, count: Int(count)) {
-            guard let key = words[Int(key)] else { continue }
+        for index in UnsafeBufferPointer(start: keys, count: max(0, Int(count))) {
+            // The positions may come from another module.
+            guard words.indices.contains(Int(index)), let key = words[Int(index)] else { continue }
             let other = Argument(raw: key).withBytes(KeySlot.of)
             guard other == slot ?? other else { throw .keyIsNotLocal }
             slot = other
