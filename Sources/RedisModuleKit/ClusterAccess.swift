@@ -25,11 +25,6 @@ extension CommandContext {
         defer { RedisModule_FreeThreadSafeContext(detached) }
         try ClusterNode(context: detached, client: raw).check(key, "DEL")
     }
-
-    /// Whether scripts of the client reach `key` on this node at the moment.
-    public func scriptsReach(_ key: ServerString) -> Bool {
-        (try? checkOwnershipForScripts(of: key)) != nil
-    }
 }
 
 extension LockedServer {
@@ -54,7 +49,7 @@ extension LockedServer {
         for index in UnsafeBufferPointer(start: keys, count: max(0, Int(count))) {
             // The positions may come from another module.
             guard words.indices.contains(Int(index)), let key = words[Int(index)] else { continue }
-            let other = Argument(raw: key).withBytes(KeySlot.of)
+            let other = Argument(raw: key).slot
             guard other == slot ?? other else { throw .keyIsNotLocal }
             slot = other
         }

@@ -23,3 +23,8 @@ enum KeySlot {
         (0..<8).reduce(UInt16(byte) << 8) { checksum, _ in checksum << 1 ^ (checksum & 0x8000 == 0 ? 0 : 0x1021) }
     }
 }
+
+extension Argument {
+    /// The slot of the key that the argument names.
+    public var slot: Int { withBytes(KeySlot.of) }
+}

@@ -186,8 +186,8 @@ def lost(node, slot):
         try:
             assert raw.call("CLUSTER", "DELSLOTS", slot) == OK
             yield
-            assert raw.call("CLUSTER", "ADDSLOTS", slot) == OK
         finally:
+            assert raw.call("CLUSTER", "ADDSLOTS", slot) == OK
             assert raw.call("CONFIG", "SET", "cluster-require-full-coverage", "yes") == OK
 
 

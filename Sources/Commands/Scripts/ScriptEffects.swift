@@ -21,11 +21,17 @@ final class ScriptEffects: Sendable {
         self.declaredKeys = declaredKeys
     }
 
-    /// For all scripts of a DAG, by whose keys clients are not sent to a node: only those count that can be reached here now.
+    /// For all scripts of a DAG, by whose keys clients are not sent to a node: only those count that are in their script's slot,
+    /// which is here.
     convenience init?(_ context: CommandContext, ofGraph operations: [Arguments]) {
         guard context.isInCluster else { return nil }
-        let keys = operations.flatMap(ScriptCallClause.declaredKeys).map { ServerString(holding: $0) }
-        self.init(declaredKeys: keys.filter(context.scriptsReach))
+        self.init(declaredKeys: operations.flatMap(Self.keysBesideScript))
+    }
+
+    private static func keysBesideScript(_ operation: Arguments) -> [ServerString] {
+        guard operation[0]?.matches("AI.SCRIPTEXECUTE") == true, let script = operation[1] else { return [] }
+        let slot = script.slot
+        return ScriptCallClause.declaredKeys(operation).filter { $0.slot == slot }.map { ServerString(holding: $0) }
     }
 
     /// A command has been carried out. Any thread.
